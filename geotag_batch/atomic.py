@@ -1,0 +1,87 @@
+"""The only place that publishes a file: stage, fsync, rename, fsync the folder.
+
+A reader of the final name sees the whole old file or the whole new one. Neither pyarrow nor DuckDB calls fsync,
+so the staged file is opened again and synced here. A failed fsync is never repeated on the same file: the kernel
+may have dropped the dirty pages already, so the file is abandoned and its maker starts again.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from geotag_batch.errors import StorageError
+
+__all__ = ["fsync_folder", "make_folder", "publish", "remove_committed", "write_bytes"]
+
+
+def publish(write: Callable[[Path], object], final: Path, staging: Path, *, replace: bool = False) -> None:
+    """Let `write` make a file in `staging`, then make it visible at `final` in one step.
+
+    `staging` must be in the same file system as `final`. Unless `replace`, an existing `final` is an error:
+    committed data is never overwritten. Raises StorageError with the operating system's reason; nothing is
+    visible then, and the staged file is gone.
+    """
+    staged = staging / f"{final.name}.staged"
+    try:
+        make_folder(staging)
+        make_folder(final.parent)
+        try:
+            write(staged)
+            _fsync_file(staged)
+            if not replace and final.exists():  # no race: writers hold the workspace's lock
+                raise FileExistsError(final)
+            os.replace(staged, final)
+        except BaseException:
+            staged.unlink(missing_ok=True)
+            raise
+        fsync_folder(final.parent)
+    except FileExistsError as error:
+        raise StorageError(f"{final} exists already and is not overwritten", hint="run `geotag verify`") from error
+    except OSError as error:
+        raise StorageError(
+            f"cannot write {final}: {error.strerror or error}",
+            hint="free space or mend permissions, then start again: what is committed stays valid",
+        ) from error
+
+
+def write_bytes(data: bytes, final: Path, staging: Path, *, replace: bool = False) -> None:
+    """Publish `data` as the file `final`."""
+    publish(lambda path: path.write_bytes(data), final, staging, replace=replace)
+
+
+def make_folder(folder: Path) -> None:
+    """Create `folder` and its missing parents, each made durable in its parent."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return
+    fsync_folder(folder.parent)
+
+
+def remove_committed(path: Path) -> None:
+    """Remove a committed file durably; one that is gone already is no error."""
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return
+    fsync_folder(path.parent)
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make the folder's entries durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _fsync_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,159 @@
+"""The only `import duckdb`: connections with limits, named SQL files, quoting.
+
+SQL lives in sql/<purpose>/<name>.sql, one statement a file, values bound as ``$name``. Views and temporary views
+cannot bind, so what they are built from is substituted as ``{{name}}`` through the quoting helpers here.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from geotag_batch.resources import read_resource, resource_path
+from geotag_batch.schema import load_schema
+from geotag_batch.workspace import DATASET_PATTERNS, Workspace
+
+__all__ = [
+    "Connection",
+    "DuckError",
+    "ParserError",
+    "Statement",
+    "connect",
+    "dataset_relation",
+    "escape_glob",
+    "execute_file",
+    "only_select",
+    "quote_identifier",
+    "quote_literal",
+    "run_records_relation",
+    "sql_names",
+    "sql_text",
+]
+
+Connection = duckdb.DuckDBPyConnection
+DuckError = duckdb.Error
+ParserError = duckdb.ParserException
+Statement = duckdb.Statement
+
+
+def connect(
+    database: Path | None = None,
+    *,
+    read_only: bool = False,
+    memory_limit: str | None = None,
+    spill: Path | None = None,
+    threads: int | None = None,
+) -> Connection:
+    """Open a connection, in memory unless `database` is given, that never fetches an extension.
+
+    `memory_limit` is DuckDB's ("2GiB"); what does not fit goes to the folder `spill`. Times are UTC.
+    """
+    settings: dict[str, Any] = {
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "preserve_insertion_order": False,
+    }
+    if memory_limit:
+        settings["memory_limit"] = memory_limit
+    if spill:
+        settings["temp_directory"] = str(spill)
+    if threads:
+        settings["threads"] = threads
+    connection = duckdb.connect(str(database) if database else ":memory:", read_only=read_only, config=settings)
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+def quote_identifier(name: str) -> str:
+    """Return `name` as a quoted SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def quote_literal(value: str) -> str:
+    """Return `value` as a quoted SQL text literal."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def escape_glob(path: str) -> str:
+    """Return `path` such that DuckDB's glob matches it literally."""
+    return re.sub(r"([*?\[])", r"[\1]", path)
+
+
+def sql_names(purpose: str) -> tuple[str, ...]:
+    """Return the names of the SQL files under sql/<purpose>/, sorted."""
+    return tuple(sorted(path.stem for path in resource_path("sql", purpose).glob("*.sql")))
+
+
+def sql_text(purpose: str, name: str, substitutions: Mapping[str, str] | None = None) -> str:
+    """Return the statement of sql/<purpose>/<name>.sql with each ``{{key}}`` replaced.
+
+    The values must be SQL already: quoted through the helpers of this module.
+    """
+    text = read_resource("sql", purpose, f"{name}.sql")
+
+    def replacement(match: re.Match[str]) -> str:
+        return (substitutions or {})[match.group(1)]
+
+    return re.sub(r"\{\{(\w+)\}\}", replacement, text)
+
+
+def execute_file(
+    connection: Connection, purpose: str, name: str, parameters: Mapping[str, Any] | None = None
+) -> Connection:
+    """Run sql/<purpose>/<name>.sql; only the parameters that the file names are bound."""
+    text = sql_text(purpose, name)
+    body = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("--"))
+    named = {key: value for key, value in (parameters or {}).items() if re.search(rf"\${key}\b", body)}
+    return connection.execute(text, named or None)
+
+
+def dataset_relation(
+    workspace: Workspace, dataset: str, columns: Sequence[str] | None = None, *, filename: bool = False
+) -> str:
+    """Return SQL for a relation over the committed files of `embeddings`, `predictions` or `failures`.
+
+    Columns are those of the schema (or `columns` of them), each named, with the partition columns (`encoder`;
+    `head` and `run_date`; `run_date`) before them and, if asked for, `filename`. A dataset without files is an
+    empty relation of the same columns, because DuckDB refuses a glob that matches nothing.
+    """
+    schema = load_schema(dataset)
+    partitions = _PARTITIONS[dataset]
+    wanted = [column for column in schema.columns if columns is None or column.name in columns]
+    typed = [*partitions.items(), *((column.name, column.duckdb_type) for column in wanted)]
+    if filename:
+        typed.append(("filename", "VARCHAR"))
+    if next(workspace.dataset_files(dataset), None) is None:
+        nulls = ", ".join(f"CAST(NULL AS {kind}) AS {quote_identifier(name)}" for name, kind in typed)
+        return f"(SELECT {nulls} WHERE false)"
+    glob = quote_literal(f"{escape_glob(str(workspace.root))}/{dataset}/{DATASET_PATTERNS[dataset]}")
+    hive = ", ".join(f"{quote_literal(name)}: {kind}" for name, kind in partitions.items())
+    names = ", ".join(quote_identifier(name) for name, _ in typed)
+    options = "hive_partitioning = true, hive_types = {" + hive + "}" + (", filename = true" if filename else "")
+    return f"(SELECT {names} FROM read_parquet({glob}, {options}))"
+
+
+_PARTITIONS: dict[str, dict[str, str]] = {
+    "embeddings": {"encoder": "VARCHAR"},
+    "predictions": {"head": "VARCHAR", "run_date": "DATE"},
+    "failures": {"run_date": "DATE"},
+}
+
+
+def run_records_relation(workspace: Workspace) -> str:
+    """Return SQL for a relation over the run records: one row a run, the columns of schemas/run.v1.json."""
+    typed = [(column.name, column.duckdb_type) for column in load_schema("run").columns]
+    if not any(workspace.runs.glob("[0-9]*Z-*.json")):
+        nulls = ", ".join(f"CAST(NULL AS {kind}) AS {quote_identifier(name)}" for name, kind in typed)
+        return f"(SELECT {nulls} WHERE false)"
+    glob = quote_literal(f"{escape_glob(str(workspace.runs))}/[0-9]*Z-*.json")
+    columns = ", ".join(f"{quote_literal(name)}: {quote_literal(kind)}" for name, kind in typed)
+    names = ", ".join(quote_identifier(name) for name, _ in typed)
+    return f"(SELECT {names} FROM read_json({glob}, format = 'unstructured', columns = {{{columns}}}))"
+
+
+def only_select(statements: Iterable[Statement]) -> bool:
+    """Return whether there is exactly one statement and DuckDB itself calls it a SELECT."""
+    kinds = [statement.type for statement in statements]
+    return kinds == [duckdb.StatementType.SELECT]

@@ -1,0 +1,1 @@
+"""Frozen CLIP: images and titles to embeddings."""

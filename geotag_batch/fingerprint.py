@@ -1,0 +1,70 @@
+"""Fingerprints that decide reuse: encoder_id, head_id, policy_id; and the metadata of every committed file."""
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geotag_batch import __version__
+
+__all__ = ["file_metadata", "named_id", "policy_id", "short_hash", "software_versions", "tensors_digest"]
+
+_LIBRARIES = ("torch", "open_clip_torch", "pyarrow", "duckdb", "pillow", "numpy")
+
+
+def tensors_digest(tensors: Mapping[str, NDArray[Any]]) -> str:
+    """Return the SHA-256 (hex) over sorted tensor name, shape and float32 bytes.
+
+    The same for the same weights, whatever file and number format they came in (float16 widens exactly).
+    """
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name}:{','.join(map(str, tensor.shape))}:".encode())
+        digest.update(np.ascontiguousarray(tensor, dtype="<f4").data)
+    return digest.hexdigest()
+
+
+def short_hash(facts: Mapping[str, Any]) -> str:
+    """Return 8 hex digits of the SHA-256 of `facts` as canonical JSON."""
+    canonical = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:8]
+
+
+def named_id(name: str, facts: Mapping[str, Any]) -> str:
+    """Return `name`, made safe for a folder, with the short hash of `facts` behind it."""
+    safe = "".join(char if char.isascii() and (char.isalnum() or char in "-_.") else "-" for char in name)
+    return f"{safe.strip('.-') or 'unnamed'}-{short_hash(facts)}"
+
+
+def policy_id(policy: Mapping[str, Any]) -> str:
+    """Return the id of a decision policy from its canonical form."""
+    return named_id("policy", policy)
+
+
+def software_versions() -> dict[str, str]:
+    """Return the versions of geotag-batch, Python and the libraries, without importing any of them."""
+    found = {"geotag-batch": __version__, "python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def file_metadata(dataset: str, version: int, run_id: str, **ids: str | None) -> dict[bytes, bytes]:
+    """Return the key-value metadata of a committed Parquet file; every key begins with ``geotag.``."""
+    facts = {
+        "dataset": dataset,
+        "schema_version": str(version),
+        "run_id": run_id,
+        "software": json.dumps(software_versions(), sort_keys=True),
+        **{key: value for key, value in ids.items() if value is not None},
+    }
+    return {f"geotag.{key}".encode(): value.encode() for key, value in facts.items()}

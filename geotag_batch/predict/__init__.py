@@ -1,0 +1,1 @@
+"""Features, heads and the decision policy: embeddings to tags."""

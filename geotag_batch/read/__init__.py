@@ -1,0 +1,1 @@
+"""Catalogue, images and their sources: everything that comes in."""

@@ -1,0 +1,1 @@
+"""The jobs themselves: backfill, status, query, verify, demo."""

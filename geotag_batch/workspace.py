@@ -1,0 +1,124 @@
+"""Where everything is in a workspace; the one place that knows the tree of docs/architecture.md."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from geotag_batch.errors import ConfigError
+
+__all__ = ["CONFIG_NAME", "Workspace"]
+
+CONFIG_NAME = "geotag.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """One folder that holds everything; `root` is absolute."""
+
+    root: Path
+
+    @classmethod
+    def find(cls, path: Path) -> "Workspace":
+        """Return the workspace at `path`. Raises ConfigError if there is no geotag.toml."""
+        root = path.expanduser().resolve()
+        if not (root / CONFIG_NAME).is_file():
+            raise ConfigError(
+                f"{root} is not a workspace: it has no {CONFIG_NAME}",
+                hint=f"make one with `geotag init {path}`, or name another with -C or GEOTAG_WORKSPACE",
+            )
+        return cls(root)
+
+    @property
+    def config_file(self) -> Path:
+        """Return the configuration file."""
+        return self.root / CONFIG_NAME
+
+    @property
+    def lock_file(self) -> Path:
+        """Return the file that every writing command locks."""
+        return self.root / "geotag.lock"
+
+    @property
+    def database(self) -> Path:
+        """Return the DuckDB file that holds the views and nothing else."""
+        return self.root / "review.duckdb"
+
+    @property
+    def heads(self) -> Path:
+        """Return the folder of heads."""
+        return self.root / "heads"
+
+    @property
+    def embeddings(self) -> Path:
+        """Return the root of the embeddings dataset."""
+        return self.root / "embeddings"
+
+    @property
+    def predictions(self) -> Path:
+        """Return the root of the predictions dataset."""
+        return self.root / "predictions"
+
+    @property
+    def failures(self) -> Path:
+        """Return the root of the failures dataset."""
+        return self.root / "failures"
+
+    @property
+    def runs(self) -> Path:
+        """Return the folder of run records."""
+        return self.root / "runs"
+
+    @property
+    def rejected(self) -> Path:
+        """Return the folder of lines that ingest refused."""
+        return self.root / "rejected"
+
+    @property
+    def cache(self) -> Path:
+        """Return the folder of what can be made again."""
+        return self.root / "cache"
+
+    @property
+    def staging(self) -> Path:
+        """Return the folder of files that are not committed yet."""
+        return self.root / "staging"
+
+    def head_dir(self, head_id: str) -> Path:
+        """Return the folder of one head."""
+        return self.heads / head_id
+
+    def run_file(self, run_id: str) -> Path:
+        """Return the record of one run."""
+        return self.runs / f"{run_id}.json"
+
+    def embeddings_file(self, encoder_id: str, run_id: str, chunk: int) -> Path:
+        """Return the final name of one chunk's embeddings."""
+        return self.embeddings / f"encoder={encoder_id}" / f"{run_id}-{chunk:06d}.parquet"
+
+    def predictions_file(self, head_id: str, run_id: str, chunk: int) -> Path:
+        """Return the final name of one chunk's predictions; run_date is that of the run's start."""
+        folder = self.predictions / f"head={head_id}" / f"run_date={run_date(run_id)}"
+        return folder / f"{run_id}-{chunk:06d}.parquet"
+
+    def failures_file(self, run_id: str, chunk: int) -> Path:
+        """Return the final name of one chunk's failures."""
+        return self.failures / f"run_date={run_date(run_id)}" / f"{run_id}-{chunk:06d}.parquet"
+
+    def dataset_files(self, dataset: str) -> Iterator[Path]:
+        """Yield the committed files of `embeddings`, `predictions` or `failures`, by exact depth and pattern."""
+        yield from sorted(self.root.glob(f"{dataset}/{DATASET_PATTERNS[dataset]}"))
+
+
+_FILE = "[0-9]*T[0-9]*Z-*-[0-9]*.parquet"
+
+DATASET_PATTERNS = {
+    "embeddings": f"encoder=*/{_FILE}",
+    "predictions": f"head=*/run_date=*/{_FILE}",
+    "failures": f"run_date=*/{_FILE}",
+}
+"""Globs below each dataset's root that match committed files and nothing else (no dotfiles, no tmp_*)."""
+
+
+def run_date(run_id: str) -> str:
+    """Return YYYY-MM-DD, the UTC date of the run's start, from its run_id."""
+    return f"{run_id[0:4]}-{run_id[4:6]}-{run_id[6:8]}"

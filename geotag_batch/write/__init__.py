@@ -1,0 +1,1 @@
+"""Everything that is committed to the workspace, and the views over it."""

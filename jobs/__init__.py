@@ -1,0 +1,1 @@
+"""The command line `geotag`: parse options, call one library function, print."""

@@ -1,0 +1,86 @@
+"""The group `geotag`: lazy sub-commands, logging, and the one place where errors become exit codes."""
+
+import importlib
+import os
+import signal
+import sys
+import traceback
+
+import click
+
+from geotag_batch import __version__
+from geotag_batch.errors import GeotagError
+
+__all__ = ["COMMANDS", "cli", "main"]
+
+COMMANDS = {
+    "init": "make a workspace: a folder with a commented geotag.toml",
+    "ingest": "turn an archive's dumps into the catalogue",
+    "plan": "show what a backfill would do and why, without doing it",
+    "backfill": "tag pending photos, chunk by chunk",
+    "status": "show what is done, pending and failed",
+    "views": "rebuild review.duckdb, the views over everything committed",
+    "query": "run one SELECT over the views",
+    "verify": "re-read everything committed and report what is wrong",
+    "prune": "remove what belongs to named heads, encoders or withdrawn photos",
+    "heads": "import, list, show and choose heads",
+    "train": "train a linear head on the tagged photos",
+    "demo": "draw a small archive and run the whole job on it",
+}
+"""Each sub-command with its line in `geotag --help`; the module jobs/<name>.py is imported when it is used."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module only when that command is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order in which a newcomer needs them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f".{cmd_name}", __package__)
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="geotag")
+def cli() -> None:
+    """Tag the untagged photos of an archive with frozen CLIP and a trained head, night after night.
+
+    Exit codes: 0 done or window over, 1 verify found something, 2 usage, 3 configuration, 4 input, 5 model,
+    6 failure budget, 70 a bug of ours, 75 locked, 128 + n stopped by signal n.
+    """
+
+
+def main() -> None:
+    """Run the command line; every error that is not a bug becomes one message and an exit code."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("geotag: interrupted", err=True)
+        code = 128 + signal.SIGINT
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 128 + signal.SIGPIPE
+    except GeotagError as error:
+        click.echo(f"geotag: {error.message}", err=True)
+        if error.hint:
+            click.echo(f"  try: {error.hint}", err=True)
+        code = error.exit_code
+    except Exception:  # noqa: BLE001  the last resort: say that it is our bug, with the traceback to report
+        traceback.print_exc()
+        click.echo("geotag: this is a bug in geotag-batch; please report the lines above", err=True)
+        code = GeotagError.exit_code
+    sys.exit(code if isinstance(code, int) else 0)

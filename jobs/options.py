@@ -1,0 +1,46 @@
+"""Options that several commands share, and how they reach the library."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from geotag_batch.config import Config, load_config
+from geotag_batch.workspace import Workspace
+
+__all__ = ["configured", "format_option", "workspace_option"]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class _WorkspaceParam(click.ParamType):
+    name = "folder"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Workspace:  # noqa: ANN401
+        return value if isinstance(value, Workspace) else Workspace.find(Path(value))
+
+
+def workspace_option(command: Command) -> Command:
+    """Add -C/--workspace; the command gets a Workspace as `workspace`."""
+    return click.option(
+        "-C",
+        "--workspace",
+        type=_WorkspaceParam(),
+        default=".",
+        envvar="GEOTAG_WORKSPACE",
+        show_default=True,
+        help="The workspace's folder.",
+    )(command)
+
+
+def format_option(*formats: str) -> Callable[[Command], Command]:
+    """Add --format with the given choices, the first one being the default."""
+    return click.option(
+        "--format", "format_", type=click.Choice(formats), default=formats[0], show_default=True, help="Output format."
+    )
+
+
+def configured(workspace: Workspace, **flags: object) -> Config:
+    """Return the workspace's configuration with flags laid over it (`run__chunk_size=512`; None is not given)."""
+    return load_config(workspace).with_flags({name.replace("__", "."): value for name, value in flags.items()})
