@@ -14,7 +14,7 @@ __all__ = ["configured", "format_option", "workspace_option"]
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class _WorkspaceParam(click.ParamType):
+class _WorkspaceParam(click.ParamType[Workspace]):
     name = "folder"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Workspace:  # noqa: ANN401
