@@ -1,0 +1,45 @@
+# `make demo` and `make test` each set up everything they need; only Python 3.11 or newer, git and make must be there.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+DEMO ?= demo
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo check test bench docs build clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' Makefile
+
+setup: $(INSTALLED) ## make .venv with the pinned dependencies and the project, editable
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "$(PYTHON) is older than Python 3.11; name a newer one with PYTHON=")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]' --constraint constraints.txt
+	@touch $@
+
+demo: $(INSTALLED) ## draw a small archive in ./demo and run the whole job on it
+	$(BIN)/geotag demo $(DEMO)
+
+check: $(INSTALLED) ## lint, formatting, types, import directions
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: $(INSTALLED) ## all tests
+	$(BIN)/python -m pytest
+
+bench: $(INSTALLED) ## measure photos per second on this machine
+	$(BIN)/python -m benchmarks.backfill
+
+docs: $(INSTALLED) ## write README's command section from --help
+	$(BIN)/python -m tests.readme_commands
+
+build: $(INSTALLED) ## the wheel, in dist/
+	$(BIN)/python -m build --wheel --no-isolation
+
+clean: ## remove everything that can be made again
+	rm -rf $(VENV) build dist demo *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
