@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from geotag_batch.resources import read_resource, resource_path
 from geotag_batch.schema import load_schema
@@ -24,6 +25,7 @@ __all__ = [
     "dataset_relation",
     "escape_glob",
     "execute_file",
+    "fetch_arrow",
     "only_select",
     "quote_identifier",
     "quote_literal",
@@ -103,10 +105,22 @@ def execute_file(
     connection: Connection, purpose: str, name: str, parameters: Mapping[str, Any] | None = None
 ) -> Connection:
     """Run sql/<purpose>/<name>.sql; only the parameters that the file names are bound."""
+    return connection.execute(*_bound(purpose, name, parameters))
+
+
+def fetch_arrow(
+    connection: Connection, purpose: str, name: str, parameters: Mapping[str, Any] | None = None
+) -> pa.Table:
+    """Run sql/<purpose>/<name>.sql as `execute_file` does and return its rows as an Arrow table."""
+    text, named = _bound(purpose, name, parameters)
+    return connection.sql(text, params=named).to_arrow_table()
+
+
+def _bound(purpose: str, name: str, parameters: Mapping[str, Any] | None) -> tuple[str, dict[str, Any] | None]:
     text = sql_text(purpose, name)
     body = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("--"))
     named = {key: value for key, value in (parameters or {}).items() if re.search(rf"\${key}\b", body)}
-    return connection.execute(text, named or None)
+    return text, named or None
 
 
 def dataset_relation(

@@ -18,6 +18,7 @@ COMMANDS = {
     "ingest": "turn an archive's dumps into the catalogue",
     "plan": "show what a backfill would do and why, without doing it",
     "backfill": "tag pending photos, chunk by chunk",
+    "embed": "embed photos without a head, for training",
     "status": "show what is done, pending and failed",
     "views": "rebuild review.duckdb, the views over everything committed",
     "query": "run one SELECT over the views",

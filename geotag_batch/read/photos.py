@@ -1,12 +1,12 @@
 """Catalogue -> pending photos -> chunks: the plan, in SQL, without torch.
 
 What is pending is what an anti-join of the catalogue with the committed files says; there is no state to disagree
-with it. The statements are in sql/plan/, run in the order of `plan_pending`. The catalogue is read once: titles and
-locations go into the temporary table `pending` (which DuckDB may spill), so that a catalogue replaced during a run
-changes nothing in that run.
+with it. The statements are in sql/plan/, run in the order of `prepare` and `plan_pending`. The catalogue is read
+once: titles and locations go into the temporary table `pending` (which DuckDB may spill), so that a catalogue
+replaced during a run changes nothing in that run.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from geotag_batch.catalogue import catalogue_files, catalogue_relation
 from geotag_batch.config import Config
-from geotag_batch.duck import Connection, connect, dataset_relation, execute_file
+from geotag_batch.duck import Connection, connect, dataset_relation, execute_file, fetch_arrow
 from geotag_batch.errors import CatalogueError, InputError
 from geotag_batch.read.gridref import wgs84_centres
 from geotag_batch.taxonomy import tag_names
@@ -122,9 +122,7 @@ _PLANNED_COLUMNS: dict[str, Sequence[str] | None] = {
 
 
 def _check_ids(connection: Connection) -> None:
-    row = execute_file(connection, "plan", "catalogue_check").fetchone()
-    assert row is not None
-    _, without_id, negative, repeated = row
+    ((_, without_id, negative, repeated),) = execute_file(connection, "plan", "catalogue_check").fetchall()
     if without_id:
         raise CatalogueError(f"the catalogue has {without_id} rows without a gridimage_id", hint="remove or fill them")
     if negative or repeated:
@@ -136,10 +134,9 @@ def _check_ids(connection: Connection) -> None:
         )
 
 
-def plan_pending(connection: Connection, target: Target, selection: Selection, now: datetime) -> None:
-    """Make the temporary tables `selected`, `scored`, `embedded`, `failed` and `pending`.
+def prepare(connection: Connection, target: Target, selection: Selection) -> None:
+    """Make the temporary tables `selected`, `scored`, `embedded`, `failed`, and an empty `signatures`.
 
-    A temporary table `signatures` (gridimage_id, signature) may exist already, with what the images look like now.
     Raises InputError if an id of the selection is not in the catalogue.
     """
     _register_asked(connection, selection.ids)
@@ -151,6 +148,39 @@ def plan_pending(connection: Connection, target: Target, selection: Selection, n
         "wgs84_fallback": target.wgs84_fallback,
         "head": target.head_id,
         "encoder": target.encoder_id,
+    }
+    for step in ("selected", "scored", "embedded", "failed", "signatures"):
+        execute_file(connection, "plan", step, parameters)
+
+
+def photos_to_look_at(connection: Connection) -> Iterator[list[tuple[int, str | None]]]:
+    """Yield id and catalogue `image` of the photos that --check-images is about, in batches."""
+    after = -1
+    while True:
+        rows = execute_file(connection, "plan", "worth_a_look", {"after": after}).fetchall()
+        if not rows:
+            return
+        yield rows
+        after = rows[-1][0]
+
+
+def add_signatures(connection: Connection, signatures: Mapping[int, str | None]) -> None:
+    """Say what images look like now: id to signature, None for an image that is gone. After `prepare`."""
+    table = pa.table(
+        {
+            "gridimage_id": pa.array(signatures.keys(), pa.int64()),
+            "signature": pa.array(signatures.values(), pa.string()),
+        }
+    )
+    connection.register("arrow_source", table)
+    connection.execute("INSERT INTO signatures FROM arrow_source")
+    connection.unregister("arrow_source")
+
+
+def plan_pending(connection: Connection, target: Target, selection: Selection, now: datetime) -> None:
+    """Make the temporary table `pending` from what `prepare` made; `now` is UTC without zone."""
+    parameters = {
+        "head": target.head_id,
         "policy": target.policy_id,
         "uses_image": "image" in target.modalities,
         "uses_title": "title" in target.modalities,
@@ -160,9 +190,7 @@ def plan_pending(connection: Connection, target: Target, selection: Selection, n
         "retry_failed": selection.retry_failed,
         "now": now,
     }
-    connection.execute("CREATE TEMP TABLE IF NOT EXISTS signatures (gridimage_id BIGINT, signature VARCHAR)")
-    for step in ("selected", "scored", "embedded", "failed", "pending"):
-        execute_file(connection, "plan", step, parameters)
+    execute_file(connection, "plan", "pending", parameters)
 
 
 def _register_asked(connection: Connection, ids: tuple[int, ...] | None) -> None:
@@ -200,15 +228,6 @@ def _create_table(connection: Connection, name: str, table: pa.Table) -> None:
     connection.unregister("arrow_source")
 
 
-def add_signatures(connection: Connection, ids: Sequence[int], signatures: Sequence[str | None]) -> None:
-    """Add what the images of `ids` look like now to the temporary table `signatures`."""
-    connection.execute("CREATE TEMP TABLE IF NOT EXISTS signatures (gridimage_id BIGINT, signature VARCHAR)")
-    table = pa.table({"gridimage_id": pa.array(ids, pa.int64()), "signature": pa.array(signatures, pa.string())})
-    connection.register("arrow_source", table)
-    connection.execute("INSERT INTO signatures FROM arrow_source")
-    connection.unregister("arrow_source")
-
-
 def reasons(connection: Connection, limit: int | None) -> list[Reason]:
     """Return the pending photos by reason, the most frequent first; with `limit`, of the first so many."""
     rows = execute_file(connection, "plan", "pending_by_reason", {"limit": limit}).fetchall()
@@ -222,5 +241,4 @@ def iter_chunks(connection: Connection, total: int, chunk_size: int) -> Iterator
     """
     for first in range(1, total + 1, chunk_size):
         last = min(first + chunk_size - 1, total)
-        cursor = execute_file(connection, "plan", "chunk", {"first": first, "last": last})
-        yield cursor.to_arrow_table()
+        yield fetch_arrow(connection, "plan", "chunk", {"first": first, "last": last})

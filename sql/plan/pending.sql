@@ -33,13 +33,17 @@ compared AS (
         embedded.image_signature AS embedded_signature,
         embedded.embedded_at AS embedded_at,
         embedded.filename AS embedding_file,
+        coalesce(embedded.run_id > scored.run_id, false) AS embedded_since,
+        scored.image_signature AS scored_signature,
         scored.policy_id AS policy_id,
         scored.filename AS prediction_file,
         abs(scored.latitude - p.latitude) > 1e-6
         OR abs(scored.longitude - p.longitude) > 1e-6
         OR (scored.latitude IS NULL) <> (p.latitude IS NULL) AS has_moved,
         look.gridimage_id IS NOT NULL AND look.signature IS DISTINCT FROM
-        CASE WHEN $head IS NULL THEN embedded.image_signature ELSE scored.image_signature END AS image_changed
+        CASE WHEN $head IS NULL THEN embedded.image_signature ELSE scored.image_signature END AS image_changed,
+        look.gridimage_id IS NOT NULL
+        AND look.signature IS DISTINCT FROM embedded.image_signature AS embedding_outdated
     FROM selected AS p
     LEFT JOIN scored USING (gridimage_id)
     LEFT JOIN embedded USING (gridimage_id)
@@ -67,15 +71,22 @@ explained AS (
 worked AS (
     SELECT
         *,
+        reason = 'policy changed' AND NOT embedded_since AS only_decide
+    FROM explained
+    WHERE reason IS NOT NULL
+),
+sorted_out AS (
+    SELECT
+        *,
         CASE
-            WHEN NOT $uses_image THEN 'none'
-            WHEN NOT is_embedded OR embedded_signature IS NULL OR image_changed THEN 'encode'
+            WHEN only_decide OR NOT $uses_image THEN 'none'
+            WHEN NOT is_embedded OR embedded_signature IS NULL OR embedding_outdated THEN 'encode'
             WHEN has_failed OR updated_at > embedded_at THEN 'check'
             ELSE 'none'
         END AS image_work,
-        $uses_title AND (NOT is_embedded OR embedded_title_hash IS DISTINCT FROM title_hash) AS encode_title
-    FROM explained
-    WHERE reason IS NOT NULL
+        $uses_title AND NOT only_decide
+        AND (NOT is_embedded OR embedded_title_hash IS DISTINCT FROM title_hash) AS encode_title
+    FROM worked
 )
 SELECT
     row_number() OVER (ORDER BY image_work <> 'none' OR encode_title, gridimage_id) AS position,
@@ -89,7 +100,8 @@ SELECT
     attempts,
     image_work,
     encode_title,
-    reason = 'policy changed' AND image_work = 'none' AND NOT encode_title AS only_decide,
-    CASE WHEN is_embedded THEN embedding_file END AS embedding_file,
-    prediction_file
-FROM worked
+    only_decide,
+    CASE WHEN is_embedded AND NOT only_decide THEN embedding_file END AS embedding_file,
+    CASE WHEN only_decide THEN prediction_file END AS prediction_file,
+    CASE WHEN only_decide THEN scored_signature WHEN is_embedded THEN embedded_signature END AS image_signature
+FROM sorted_out

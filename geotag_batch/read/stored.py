@@ -1,0 +1,101 @@
+"""Reading back what earlier runs committed: vectors as stored, and scores, matched by id and never by position."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from geotag_batch.errors import StorageError
+
+__all__ = ["Vectors", "list_values", "read_scores", "read_vectors"]
+
+
+@dataclass(slots=True)
+class Vectors:
+    """Embeddings of n photos: `image` and `title` float16 (n, dim), valid in the rows that `has_*` (n,) marks."""
+
+    image: NDArray[np.float16]
+    title: NDArray[np.float16]
+    has_image: NDArray[np.bool_]
+    has_title: NDArray[np.bool_]
+
+    @classmethod
+    def empty(cls, n: int, dim: int) -> "Vectors":
+        """Return n rows without vectors."""
+        return cls(
+            np.zeros((n, dim), np.float16), np.zeros((n, dim), np.float16), np.zeros(n, np.bool_), np.zeros(n, np.bool_)
+        )
+
+
+def read_vectors(ids: NDArray[np.int64], files: Sequence[str | None], dim: int) -> Vectors:
+    """Return the vectors of `ids` (n,), each from its file of the embeddings dataset (None: it has none yet).
+
+    Raises StorageError if a file is unreadable, lacks an id, or has vectors of another length than `dim`.
+    """
+    vectors = Vectors.empty(len(ids), dim)
+    for rows, table, taken in _by_file(ids, files, ["gridimage_id", "image_embedding", "title_embedding"]):
+        for name, target, has in (
+            ("image_embedding", vectors.image, vectors.has_image),
+            ("title_embedding", vectors.title, vectors.has_title),
+        ):
+            values, valid = list_values(table.column(name), dim)
+            has[rows] = valid[taken]
+            present = rows[valid[taken]]
+            target[present] = values[(np.cumsum(valid) - 1)[taken[valid[taken]]]]
+    return vectors
+
+
+def read_scores(ids: NDArray[np.int64], files: Sequence[str | None], columns: Sequence[str]) -> pa.Table:
+    """Return the rows of `ids` from their files of the predictions dataset, in the order of `ids`.
+
+    Each id must have a file. Raises StorageError as `read_vectors` does.
+    """
+    order: list[NDArray[np.int64]] = []
+    parts: list[pa.Table] = []
+    for rows, table, taken in _by_file(ids, files, ["gridimage_id", *columns]):
+        order.append(rows)
+        parts.append(table.take(pa.array(taken)))
+    positions = np.concatenate(order)
+    if len(positions) != len(ids):
+        raise StorageError(f"{len(ids) - len(positions)} photos have no stored scores", hint="run `geotag verify`")
+    return pa.concat_tables(parts).take(pa.array(np.argsort(positions)))
+
+
+def list_values(column: pa.ChunkedArray, dim: int) -> tuple[NDArray[np.float16], NDArray[np.bool_]]:
+    """Return a fixed-size-list column's vectors that are not null (m, dim), and which rows (n,) those are.
+
+    `flatten` is used because `values` would ignore a slice's offset and keep what lies under nulls.
+    """
+    array = column.combine_chunks()
+    if isinstance(array, pa.ChunkedArray):
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], column.type)
+    if array.type.list_size != dim:
+        raise StorageError(f"vectors of length {array.type.list_size} where {dim} were expected")
+    valid = array.is_valid().to_numpy(zero_copy_only=False)
+    return array.flatten().to_numpy(zero_copy_only=False).reshape(-1, dim), valid
+
+
+def _by_file(
+    ids: NDArray[np.int64], files: Sequence[str | None], columns: list[str]
+) -> Iterator[tuple[NDArray[np.int64], pa.Table, NDArray[np.int64]]]:
+    """Yield, for each distinct file, the rows that it serves, its table, and each row's place in that table."""
+    rows_of: dict[str, list[int]] = {}
+    for row, file in enumerate(files):
+        if file is not None:
+            rows_of.setdefault(file, []).append(row)
+    for file, listed in rows_of.items():
+        rows = np.asarray(listed, np.int64)
+        try:
+            table = pq.ParquetFile(file, page_checksum_verification=True).read(columns=columns)
+        except (OSError, pa.ArrowException) as error:
+            raise StorageError(f"{file}: cannot be read: {error}", hint="run `geotag verify`") from error
+        stored = table.column("gridimage_id").to_numpy()
+        sorting = np.argsort(stored, kind="stable")
+        place = np.searchsorted(stored, ids[rows], sorter=sorting)
+        taken = sorting[np.minimum(place, len(stored) - 1)]
+        if not np.array_equal(stored[taken], ids[rows]):
+            raise StorageError(f"{file}: lacks photos that it had when the run was planned", hint="run `geotag verify`")
+        yield rows, table, taken

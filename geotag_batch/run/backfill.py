@@ -1,0 +1,77 @@
+"""The main job: plan, then chunk by chunk read, encode, predict, commit; stop cleanly; say what was done."""
+
+import shutil
+from dataclasses import dataclass, field, replace
+
+from geotag_batch.config import Config
+from geotag_batch.encode.clip import load_encoder
+from geotag_batch.encode.encoder import Encoder
+from geotag_batch.predict.head import Head, current_head_info, load_head
+from geotag_batch.read.photos import Selection, Target
+from geotag_batch.read.sources import open_source
+from geotag_batch.run.lock import hold_lock
+from geotag_batch.run.loop import ChunkLoop
+from geotag_batch.run.plan import make_plan, target_of
+from geotag_batch.run.stop import Stop
+from geotag_batch.workspace import Workspace
+from geotag_batch.write.runs import RunRecord, new_run_id, utc_now
+
+__all__ = ["Job", "run_backfill", "run_embed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What one run is asked to do: `seconds` is its time window, `options` what its record says of the command line."""
+
+    command: str
+    selection: Selection
+    seconds: float | None = None
+    options: dict[str, str] = field(default_factory=dict)
+
+
+def run_backfill(workspace: Workspace, config: Config, job: Job) -> RunRecord:
+    """Predict tags for the pending photos of the selection with the current head.
+
+    Returns the run's record, whose `status` tells how it ended and whose `exit_code` is the process's. A run with
+    nothing to do leaves no record. Raises LockedError, ConfigError, CatalogueError, ImageRootError, ModelError,
+    StorageError or FailureBudgetError; whatever was committed before stays valid.
+    """
+    with hold_lock(workspace):
+        info = current_head_info(workspace, config)
+        return _run(workspace, config, job, target_of(info), load_head(workspace, info.head_id))
+
+
+def run_embed(workspace: Workspace, config: Config, job: Job) -> RunRecord:
+    """Embed the images and titles of the selected photos, without a head; otherwise as `run_backfill`."""
+    with hold_lock(workspace):
+        encoder = load_encoder(config.encoder, workspace.root)
+        target = Target(encoder.encoder_id, None, None, ("image", "title"))
+        return _run(workspace, config, job, target, None, encoder)
+
+
+def _run(
+    workspace: Workspace, config: Config, job: Job, target: Target, head: Head | None, encoder: Encoder | None = None
+) -> RunRecord:
+    started = utc_now()
+    shutil.rmtree(workspace.staging, ignore_errors=True)  # left by a killed run: we hold the lock
+    with make_plan(workspace, config, job.selection, target) as plan:
+        record = RunRecord(
+            run_id=new_run_id(workspace),
+            command=job.command,
+            status="running",
+            started_at=started,
+            updated_at=started,
+            pending=plan.pending,
+            encoder_id=target.encoder_id,
+            head=target.head_id,
+            policy_id=target.policy_id,
+            options=job.options,
+        )
+        if not plan.total:
+            return replace(record, status="done", exit_code=0, finished_at=utc_now())
+        plan.require_disk(workspace)
+        source = open_source(config.images, workspace.root)
+        if plan.images:
+            source.check_root()
+        loop = ChunkLoop(workspace, config, plan, source, record)
+        return loop.work(head, encoder, Stop(job.seconds))

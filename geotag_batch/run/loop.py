@@ -1,0 +1,192 @@
+"""The loop of a run: chunk after chunk embedded, scored and committed, with a record that is true at each moment."""
+
+import contextlib
+import logging
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import timedelta
+
+from geotag_batch.config import Config
+from geotag_batch.encode.clip import load_encoder
+from geotag_batch.encode.encoder import Encoder
+from geotag_batch.errors import EncoderError, FailureBudgetError, GeotagError
+from geotag_batch.predict.head import Head
+from geotag_batch.read.loader import ImageLoader, LoadedImage
+from geotag_batch.read.sources import ImageSource
+from geotag_batch.run.chunk import ChunkResult, tag_chunk
+from geotag_batch.run.embed import Embedder
+from geotag_batch.run.feed import ChunkFeed
+from geotag_batch.run.plan import TRANSIENT_FETCHES, Plan
+from geotag_batch.run.report import RunReporter
+from geotag_batch.run.stop import Stop
+from geotag_batch.run.tables import Stamp
+from geotag_batch.workspace import Workspace
+from geotag_batch.write.dataset import ChunkName, commit_chunk, stored_weights
+from geotag_batch.write.runs import RunRecord, utc_now, write_run_record
+from geotag_batch.write.views import rebuild_views
+
+__all__ = ["ChunkLoop"]
+
+logger = logging.getLogger("geotag")
+
+_BUDGET_FROM = 200  # first attempts; below that a few bad photos say nothing about the archive
+_ROOT_SUSPECT = TRANSIENT_FETCHES | {"missing"}
+
+
+class ChunkLoop:
+    """One run under way over `plan`; `record` counts what is committed and nothing else."""
+
+    def __init__(
+        self, workspace: Workspace, config: Config, plan: Plan, source: ImageSource, record: RunRecord
+    ) -> None:
+        """Prepare a run that has not begun; the caller holds the lock."""
+        self.record = record
+        self._workspace, self._config, self._plan, self._source = workspace, config, plan, source
+        self._attempts = self._first_failures = 0
+        self._reporter = RunReporter(plan.total)
+        self._started = time.monotonic()
+
+    def work(self, head: Head | None, encoder: Encoder | None, stop: Stop) -> RunRecord:
+        """Do the plan's chunks until they are done or `stop` says so; return the finished record.
+
+        `encoder` is loaded here if it is None and needed. Errors are recorded, then raised on.
+        """
+        write_run_record(self._workspace, self.record)
+        try:
+            with stop.listening(), self._reporter.running(), ExitStack() as tools:
+                self._do_chunks(head, encoder, stop, tools)
+            self._finish(*self._ending(stop))
+            rebuild_views(self._workspace, self._config)
+        except BaseException as error:
+            known = isinstance(error, GeotagError)
+            with contextlib.suppress(GeotagError):  # a full disk may refuse the record too; then it stays "running"
+                message = error.message if isinstance(error, GeotagError) else f"{type(error).__name__}: {error}"
+                self._finish("failed", message, error.exit_code if known else GeotagError.exit_code)
+            raise
+        return self.record
+
+    def _do_chunks(self, head: Head | None, encoder: Encoder | None, stop: Stop, tools: ExitStack) -> None:
+        dim = encoder.dim if encoder is not None else head.info.dim if head is not None else 0
+        feed = ChunkFeed(self._plan, self._config.images, self._source, dim)
+        embedder: Embedder | None = None
+        images: Iterator[LoadedImage] = iter(())
+        for number, chunk in enumerate(feed.chunks(), 1):
+            if chunk.needs_encoder and embedder is None:
+                embedder = self._make_embedder(encoder, head, stop)
+                if self._plan.images:
+                    images = self._load_images(embedder.encoder, feed, tools)
+            result = tag_chunk(chunk, head, embedder, images, self._stamp(embedder))
+            self._check(result)
+            if result.photos:
+                self._commit(number, result, embedder)
+            if stop():
+                return
+
+    def _make_embedder(self, encoder: Encoder | None, head: Head | None, stop: Stop) -> Embedder:
+        if encoder is None:
+            encoder = load_encoder(self._config.encoder, self._workspace.root)
+        if head is not None and encoder.encoder_id != head.info.encoder_id:
+            raise EncoderError(
+                f"head {head.info.head_id} was trained on encoder {head.info.encoder_id}, "
+                f"but [encoder] in geotag.toml gives {encoder.encoder_id}",
+                hint="set encoder.model and encoder.weights to the head's encoder, or `geotag heads use` another head",
+            )
+        stored = stored_weights(self._workspace, encoder.encoder_id)
+        if stored not in (None, encoder.weights_sha256):
+            raise EncoderError(
+                f"the weights of {encoder.encoder_id} are not those that made its stored embeddings: "
+                f"sha256 {encoder.weights_sha256[:12]} now, {str(stored)[:12]} then",
+                hint="restore the weights; vectors of two encoders are never mixed",
+            )
+        logger.info("encoder %s on %s in %s", encoder.encoder_id, encoder.device, encoder.precision)
+        self.record = replace(self.record, precision=encoder.precision, device=encoder.device)
+        return Embedder(encoder, self._config.run.batch_size, stop)
+
+    def _load_images(self, encoder: Encoder, feed: ChunkFeed, tools: ExitStack) -> Iterator[LoadedImage]:
+        root, workers = self._workspace.root, self._config.run.workers
+        loader = tools.enter_context(ImageLoader(self._config.images, root, encoder.preprocess, workers))
+        return loader.load(feed.requests(), look_ahead=max(64, 4 * self._config.run.batch_size))
+
+    def _stamp(self, embedder: Embedder | None) -> Stamp:
+        return Stamp(
+            run_id=self.record.run_id,
+            at=utc_now(),
+            precision=embedder.encoder.precision if embedder is not None else "stored",
+            encoder_id=self.record.encoder_id,
+            head_id=self.record.head,
+            retry_after=timedelta(hours=self._config.run.retry_after_hours),
+        )
+
+    def _check(self, result: ChunkResult) -> None:
+        """Refuse to commit failures that say more about the image root, or the archive, than about the photos."""
+        suspect = sum(count for name, count in result.failures.items() if name in _ROOT_SUSPECT)
+        if suspect * 2 > result.photos:
+            self._source.check_root()
+        self._attempts += result.first_attempts
+        self._first_failures += result.first_failures
+        limit = self._config.run.max_failure_rate
+        if self._attempts >= _BUDGET_FROM and self._first_failures > limit * self._attempts:
+            classes = ", ".join(f"{name} {count}" for name, count in result.failures.most_common())
+            raise FailureBudgetError(
+                f"{self._first_failures} of {self._attempts} photos failed at their first attempt, more than "
+                f"run.max_failure_rate = {limit:g} allows; this chunk ({classes}) is not committed",
+                hint="look at images.root and images.template, or raise run.max_failure_rate, then start again",
+            )
+
+    def _commit(self, number: int, result: ChunkResult, embedder: Embedder | None) -> None:
+        record = self.record
+        weights = embedder.encoder.weights_sha256 if embedder is not None else None
+        if weights is None and result.tables.embeddings.num_rows and record.encoder_id is not None:
+            weights = stored_weights(self._workspace, record.encoder_id)
+        name = ChunkName(record.run_id, number, record.encoder_id, record.head, record.policy_id, weights)
+        started = time.monotonic()
+        commit_chunk(self._workspace, name, result.tables)
+        seconds = Counter(record.timings)
+        seconds["commit"] += time.monotonic() - started
+        if embedder is not None:
+            seconds.update(embedder.seconds)
+            embedder.seconds.clear()
+        self.record = replace(
+            record,
+            updated_at=utc_now(),
+            chunks=record.chunks + 1,
+            photos=record.photos + result.photos,
+            predicted=record.predicted + result.tables.predictions.num_rows,
+            failed=record.failed + result.tables.failures.num_rows,
+            embedded=record.embedded + result.tables.embeddings.num_rows,
+            images_encoded=embedder.images_encoded if embedder is not None else 0,
+            titles_encoded=embedder.titles_encoded if embedder is not None else 0,
+            seconds=round(time.monotonic() - self._started, 3),
+            failures=dict(Counter(record.failures) + result.failures),
+            timings={stage: round(value, 3) for stage, value in seconds.items()},
+        )
+        write_run_record(self._workspace, self.record)
+        if number == 1:
+            rebuild_views(self._workspace, self._config)  # a dataset may have got its first file
+        self._reporter.committed(self.record)
+
+    def _finish(self, status: str, reason: str | None, exit_code: int) -> None:
+        now = utc_now()
+        seconds = round(time.monotonic() - self._started, 3)
+        self.record = replace(
+            self.record,
+            status=status,
+            stop_reason=reason,
+            exit_code=exit_code,
+            finished_at=now,
+            updated_at=now,
+            seconds=seconds,
+        )
+        write_run_record(self._workspace, self.record)
+
+    def _ending(self, stop: Stop) -> tuple[str, str | None, int]:
+        """Return status, reason and exit code of a run that no error ended."""
+        if self.record.photos == self._plan.total:
+            return ("done", None, 0) if self._plan.total == self._plan.pending else ("window", "--limit reached", 0)
+        if stop.signal is not None:
+            return "stopped", f"by {signal.Signals(stop.signal).name}", 128 + stop.signal
+        return "window", "the time window is over", 0

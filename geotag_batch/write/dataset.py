@@ -1,0 +1,114 @@
+"""Committing one chunk: embeddings, then failures, then predictions, each one file and one rename.
+
+A crash between two of them costs at most repeating the cheap part: embeddings without predictions are scored by the
+next run, failures without predictions stand as they are. A prediction is never there without its embedding.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from geotag_batch.atomic import publish
+from geotag_batch.errors import StorageError
+from geotag_batch.fingerprint import file_metadata
+from geotag_batch.schema import CURRENT_VERSION, check_table, load_schema
+from geotag_batch.workspace import Workspace
+
+__all__ = ["ChunkName", "ChunkTables", "commit_chunk", "read_file_metadata", "stored_weights", "write_table"]
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkName:
+    """What names a chunk's files and goes into their metadata."""
+
+    run_id: str
+    number: int
+    encoder_id: str | None
+    head_id: str | None
+    policy_id: str | None
+    weights_sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkTables:
+    """What one chunk commits; a table without rows makes no file. `dim` is the length of an embedding."""
+
+    embeddings: pa.Table
+    failures: pa.Table
+    predictions: pa.Table
+    dim: int
+
+
+def commit_chunk(workspace: Workspace, name: ChunkName, tables: ChunkTables) -> None:
+    """Publish the chunk's files in the order that makes a crash harmless.
+
+    Raises StorageError if the disk refuses; what was published before stays valid.
+    """
+    staging = workspace.staging / name.run_id
+    if tables.embeddings.num_rows:
+        if name.encoder_id is None:
+            raise ValueError("embeddings without an encoder_id")
+        final = workspace.embeddings_file(name.encoder_id, name.run_id, name.number)
+        write_table(tables.embeddings, "embeddings", name, final, staging, dim=tables.dim)
+    if tables.failures.num_rows:
+        final = workspace.failures_file(name.run_id, name.number)
+        write_table(tables.failures, "failures", name, final, staging)
+    if tables.predictions.num_rows:
+        if name.head_id is None:
+            raise ValueError("predictions without a head_id")
+        final = workspace.predictions_file(name.head_id, name.run_id, name.number)
+        write_table(tables.predictions, "predictions", name, final, staging)
+
+
+def write_table(table: pa.Table, dataset: str, name: ChunkName, final: Path, staging: Path, *, dim: int = 512) -> None:
+    """Check `table` against its schema and publish it as zstd Parquet with page checksums and fingerprints."""
+    check_table(table, load_schema(dataset).arrow(dim), str(final))
+    metadata = file_metadata(
+        dataset,
+        CURRENT_VERSION[dataset],
+        name.run_id,
+        encoder_id=name.encoder_id,
+        head_id=name.head_id if dataset != "embeddings" else None,
+        policy_id=name.policy_id if dataset == "predictions" else None,
+        weights_sha256=name.weights_sha256 if dataset == "embeddings" else None,
+    )
+    expected = table.num_rows
+
+    def write(path: Path) -> None:
+        pq.write_table(
+            table.replace_schema_metadata(metadata),
+            path,
+            compression="zstd",
+            compression_level=1,  # vectors hardly compress; higher levels only cost time
+            use_dictionary=_dictionary_columns(table),
+            write_page_checksum=True,
+            row_group_size=1 << 20,
+        )
+        written = pq.ParquetFile(path).metadata.num_rows
+        if written != expected:
+            raise StorageError(f"{path}: {written} rows were written instead of {expected}")
+
+    publish(write, final, staging)
+
+
+def _dictionary_columns(table: pa.Table) -> list[str]:
+    repetitive = ("run_id", "policy_id", "precision", "top_tag", "encoder_id", "head", "stage", "error_class")
+    return [name for name in table.column_names if name in repetitive] + ["tags.list.element"]
+
+
+def read_file_metadata(path: Path) -> Mapping[str, str]:
+    """Return the ``geotag.`` metadata of a committed file, without the prefix. Raises StorageError if unreadable."""
+    try:
+        raw = pq.read_schema(path).metadata or {}
+    except (OSError, pa.ArrowException) as error:
+        raise StorageError(f"{path}: cannot be read: {error}", hint="run `geotag verify`") from error
+    return {key.decode().removeprefix("geotag."): value.decode() for key, value in raw.items() if b"geotag." in key}
+
+
+def stored_weights(workspace: Workspace, encoder_id: str) -> str | None:
+    """Return the weights_sha256 that made the newest stored embeddings of an encoder; None if there are none."""
+    files = sorted((workspace.embeddings / f"encoder={encoder_id}").glob("[0-9]*Z-*.parquet"))
+    return read_file_metadata(files[-1]).get("weights_sha256") if files else None

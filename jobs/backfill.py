@@ -1,0 +1,29 @@
+"""`geotag backfill`: tag pending photos, chunk by chunk."""
+
+import sys
+from typing import Any
+
+import click
+
+from geotag_batch.run.backfill import run_backfill
+from geotag_batch.run.report import configure_logging, summary
+from geotag_batch.workspace import Workspace
+
+from .options import workspace_option
+from .selecting import job_of, run_config, running_options, selecting_options
+
+
+@click.command()
+@workspace_option
+@selecting_options
+@running_options
+def command(workspace: Workspace, log_format: str, **flags: Any) -> None:  # noqa: ANN401
+    """Tag pending photos with the current head, chunk by chunk.
+
+    An interrupted run goes on where it stopped: start the same command again. SIGTERM or SIGINT commits the finished
+    part of the chunk and stops; a second signal stops at once.
+    """
+    configure_logging(log_format)
+    record = run_backfill(workspace, run_config(workspace, flags), job_of("backfill", flags))
+    click.echo(summary(record))
+    sys.exit(record.exit_code)

@@ -1,0 +1,134 @@
+"""The options of `plan`, `backfill` and `embed` that say which photos and how; and what they become."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from geotag_batch.config import Config
+from geotag_batch.read.ids import read_ids
+from geotag_batch.run.backfill import Job
+from geotag_batch.run.plan import Selection
+from geotag_batch.run.stop import seconds_until
+from geotag_batch.workspace import Workspace
+
+from .options import configured
+
+__all__ = ["job_of", "run_config", "running_options", "selecting_options", "selection_of"]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class _Time(click.ParamType[datetime]):
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:  # noqa: ANN401
+        if isinstance(value, datetime):
+            return value
+        try:
+            parsed = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a time like 2026-11-23T04:00 (UTC unless it has a zone)", param, ctx)
+        return parsed.astimezone(UTC).replace(tzinfo=None) if parsed.tzinfo else parsed
+
+
+class _Clock(click.ParamType[float]):
+    """HH:MM in local time, as the seconds from now to then."""
+
+    name = "HH:MM"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401
+        try:
+            clock = datetime.strptime(value, "%H:%M")
+        except ValueError:
+            self.fail(f"{value!r} is not a time of day like 06:30", param, ctx)
+        return seconds_until(clock.hour, clock.minute, datetime.now())
+
+
+_SELECTING = (
+    click.option(
+        "--select",
+        type=click.Choice(["untagged", "tagged", "all"]),
+        default="untagged",
+        show_default=True,
+        help="Photos that carry none of the 49 tags, some of them, or either.",
+    ),
+    click.option("--ids", type=click.Path(path_type=Path), help="Only the ids in FILE, one a line."),
+    click.option("--limit", type=click.IntRange(min=1), help="At most so many photos."),
+    click.option("--redo-before", type=_Time(), help="Treat what was done before TIME (UTC) as not there."),
+    click.option("--force", is_flag=True, help="Redo everything selected: --redo-before now."),
+    click.option("--reembed", is_flag=True, help="With --redo-before or --force: embed again too."),
+    click.option("--retry-failed", is_flag=True, help="Try every failed photo again, permanent failures too."),
+    click.option("--check-images", is_flag=True, help="Look at every image done before for changes."),
+    click.option("--chunk-size", type=click.IntRange(min=1), help="Photos in a chunk (run.chunk_size)."),
+)
+
+_RUNNING = (
+    click.option("--until", type=_Clock(), help="Stop at this time of day (local)."),
+    click.option("--max-minutes", type=click.FloatRange(min=0, min_open=True), help="Stop after so many minutes."),
+    click.option("--batch-size", type=click.IntRange(min=1), help="Images encoded together (run.batch_size)."),
+    click.option("--workers", type=click.IntRange(min=1), help="Decoding processes (run.workers)."),
+    click.option("--device", help="auto, cpu, cuda, cuda:1 or mps (encoder.device)."),
+    click.option("--precision", help="auto, float32, bfloat16 or float16 (encoder.precision)."),
+    click.option(
+        "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Log lines."
+    ),
+)
+
+
+def selecting_options(command: Command) -> Command:
+    """Add the options that say which photos."""
+    for option in reversed(_SELECTING):
+        command = option(command)
+    return command
+
+
+def running_options(command: Command) -> Command:
+    """Add the options that say how to run."""
+    for option in reversed(_RUNNING):
+        command = option(command)
+    return command
+
+
+def selection_of(flags: dict[str, Any]) -> Selection:
+    """Return the selection that the flags describe."""
+    if flags["force"] and flags["redo_before"]:
+        raise click.UsageError("--force is --redo-before now: give one of the two")
+    redo_before = datetime.now(UTC).replace(tzinfo=None) if flags["force"] else flags["redo_before"]
+    if flags["reembed"] and redo_before is None:
+        raise click.UsageError("--reembed goes with --force or --redo-before")
+    return Selection(
+        select=flags["select"],
+        ids=read_ids(flags["ids"]) if flags["ids"] else None,
+        limit=flags["limit"],
+        redo_before=redo_before,
+        reembed=flags["reembed"],
+        retry_failed=flags["retry_failed"],
+        check_images=flags["check_images"],
+    )
+
+
+def job_of(name: str, flags: dict[str, Any]) -> Job:
+    """Return the job that the flags describe."""
+    if flags["until"] is not None and flags["max_minutes"] is not None:
+        raise click.UsageError("give one of --until and --max-minutes")
+    seconds = flags["until"] if flags["max_minutes"] is None else flags["max_minutes"] * 60
+    selection = selection_of(flags)
+    given = {option: str(flags[option]) for option in ("select", "ids", "limit", "until", "max_minutes")}
+    given |= {option: str(flags[option]) for option in ("reembed", "retry_failed", "check_images") if flags[option]}
+    given["redo_before"] = selection.redo_before.isoformat() if selection.redo_before else "None"
+    return Job(name, selection, seconds, {key: value for key, value in given.items() if value != "None"})
+
+
+def run_config(workspace: Workspace, flags: dict[str, Any]) -> Config:
+    """Return the configuration with the flags of a run laid over it."""
+    return configured(
+        workspace,
+        run__chunk_size=flags["chunk_size"],
+        run__batch_size=flags["batch_size"],
+        run__workers=flags["workers"],
+        encoder__device=flags["device"],
+        encoder__precision=flags["precision"],
+    )
