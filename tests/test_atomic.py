@@ -1,0 +1,83 @@
+"""Publishing a file: a reader sees the old one or the new one, never half, whichever step fails."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from geotag_batch.atomic import make_folder, publish, remove_committed, write_bytes
+from geotag_batch.errors import StorageError
+
+
+def test_a_file_appears_whole_in_folders_that_are_made_for_it(tmp_path: Path) -> None:
+    final = tmp_path / "a" / "b" / "file.bin"
+    write_bytes(b"data", final, tmp_path / "staging")
+    assert final.read_bytes() == b"data"
+    assert list((tmp_path / "staging").iterdir()) == []
+
+
+def test_a_committed_file_is_not_overwritten(tmp_path: Path) -> None:
+    final = tmp_path / "file.bin"
+    write_bytes(b"old", final, tmp_path / "staging")
+    with pytest.raises(StorageError, match="exists already"):
+        write_bytes(b"new", final, tmp_path / "staging")
+    assert final.read_bytes() == b"old"
+    write_bytes(b"new", final, tmp_path / "staging", replace=True)
+    assert final.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_step_that_fails_leaves_the_old_file_and_no_debris(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    final, staging = tmp_path / "file.bin", tmp_path / "staging"
+    write_bytes(b"old", final, staging)
+
+    def fail(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, step, fail)
+    with pytest.raises(StorageError, match=r"cannot write .*file\.bin: Input/output error"):
+        write_bytes(b"new", final, staging, replace=True)
+    assert final.read_bytes() == b"old"
+    assert list(staging.iterdir()) == []
+
+
+def test_a_writer_that_fails_half_way_publishes_nothing(tmp_path: Path) -> None:
+    def write(path: Path) -> None:
+        path.write_bytes(b"half")
+        raise RuntimeError("out of ideas")
+
+    with pytest.raises(RuntimeError, match="out of ideas"):
+        publish(write, tmp_path / "file.bin", tmp_path / "staging")
+    assert not (tmp_path / "file.bin").exists()
+    assert list((tmp_path / "staging").iterdir()) == []
+
+
+def test_file_and_folder_are_synced_in_that_order_around_the_rename(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_folder(tmp_path / "out")
+    make_folder(tmp_path / "staging")
+    steps: list[str] = []
+    sync, rename = os.fsync, os.replace
+
+    def traced_sync(descriptor: int) -> None:
+        steps.append(f"fsync {Path(os.readlink(f'/proc/self/fd/{descriptor}')).name}")
+        sync(descriptor)
+
+    def traced_rename(source: Path, target: Path) -> None:
+        steps.append("rename")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", traced_sync)
+    monkeypatch.setattr(os, "replace", traced_rename)
+    write_bytes(b"data", tmp_path / "out" / "file.bin", tmp_path / "staging")
+    assert steps == ["fsync file.bin.staged", "rename", "fsync out"]
+
+
+def test_removing_twice_is_no_error(tmp_path: Path) -> None:
+    write_bytes(b"data", tmp_path / "file.bin", tmp_path / "staging")
+    remove_committed(tmp_path / "file.bin")
+    remove_committed(tmp_path / "file.bin")
+    assert not (tmp_path / "file.bin").exists()
