@@ -1,5 +1,6 @@
 """The group `geotag`: lazy sub-commands, logging, and the one place where errors become exit codes."""
 
+import difflib
 import importlib
 import os
 import signal
@@ -46,6 +47,15 @@ class LazyGroup(click.Group):
         command: click.Command = module.command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command as click does; for an unknown one name the nearest."""
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            matches = difflib.get_close_matches(args[0], COMMANDS, n=1, cutoff=0.5)
+            ctx.fail(f"no such command: {args[0]}{f'; did you mean {matches[0]}?' if matches else ''}")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
         with formatter.section("Commands"):
@@ -65,7 +75,7 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; every error that is not a bug becomes one message and an exit code."""
     try:
-        code = cli.main(standalone_mode=False)
+        code = cli.main(prog_name="geotag", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         code = error.exit_code

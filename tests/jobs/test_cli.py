@@ -1,0 +1,71 @@
+"""The command line as a user meets it: in a process of its own."""
+
+import subprocess
+import sys
+import time
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from geotag_batch import __version__
+from jobs.cli import COMMANDS, cli
+
+_HEAVY = ("torch", "open_clip", "duckdb", "pyarrow", "numpy", "PIL", "pyproj", "rich")
+
+
+def _geotag(*arguments: str, timeout: float = 60) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "geotag_batch.jobs", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+
+
+def test_help_imports_no_engine() -> None:
+    script = (
+        "import sys\nfrom jobs.cli import cli\n"
+        "cli.main(['--help'], standalone_mode=False)\n"
+        f"print([name for name in {_HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert "backfill" in done.stdout
+
+
+def test_help_answers_within_three_tenths_of_a_second() -> None:
+    times = []
+    for _ in range(20):  # the fastest counts: other processes may have the cores
+        started = time.perf_counter()
+        assert _geotag("--help").returncode == 0
+        times.append(time.perf_counter() - started)
+        if times[-1] < 0.3:
+            break
+    assert min(times) < 0.3, times
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_there_and_explains_itself(name: str) -> None:
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    shown = CliRunner().invoke(cli, [name, "--help"])
+    assert shown.exit_code == 0, shown.output
+    assert command.help
+    every_option = [option for option in command.params if isinstance(option, click.Option)]
+    assert [option.name for option in every_option if not option.help] == []
+
+
+def test_version_is_the_package_version() -> None:
+    assert _geotag("--version").stdout == f"geotag, version {__version__}\n"
+
+
+def test_an_unknown_command_is_a_usage_error_that_names_the_nearest() -> None:
+    done = _geotag("bakfill")
+    assert done.returncode == 2
+    assert "backfill" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_that_is_no_workspace_is_one_message_with_a_hint_and_exit_code_3() -> None:
+    done = _geotag("status", "-C", "/")
+    assert done.returncode == 3
+    assert done.stderr.splitlines()[0] == "geotag: / is not a workspace: it has no geotag.toml"
+    assert "geotag init" in done.stderr
+    assert "Traceback" not in done.stderr
