@@ -38,33 +38,41 @@ def catalogue_files(connection: Connection, workspace: Workspace, config: Config
     return files
 
 
-def catalogue_relation(files: list[str], *, only: tuple[str, ...] | None = None) -> str:
+def catalogue_relation(files: list[str], config: Config, *, only: tuple[str, ...] | None = None) -> str:
     """Return SQL for the catalogue: the columns of schemas/photos.v1.json (or `only` those), cast to its types.
 
-    Raises CatalogueError naming file and column where a file is not Parquet or a column is of a wrong type.
+    `image` is the column that images.column names, `image` itself by default. Raises CatalogueError naming file and column where a file is not Parquet or a column is of a wrong type.
     """
+    image = (config.images.column or "image").lower()
     present: set[str] = set()
     for file in files:
-        present |= _check_file(file)
+        present |= _check_file(file, image)
+    if config.images.column is not None and "image" not in present:
+        raise CatalogueError(
+            f"the catalogue has no column {config.images.column}, which images.column names",
+            hint="name the column that holds each photo's path or URL, or use images.template",
+        )
     columns = [column for column in load_schema("photos").columns if only is None or column.name in only]
-    chosen = ", ".join(_select(column, column.name in present) for column in columns)
+    chosen = ", ".join(
+        _select(column, column.name in present, image if column.name == "image" else column.name) for column in columns
+    )
     listed = ", ".join(quote_literal(escape_glob(file)) for file in files)
     return f"(SELECT {chosen} FROM read_parquet([{listed}], union_by_name = true, hive_partitioning = false))"
 
 
 def empty_catalogue_relation() -> str:
     """Return SQL for a catalogue without photos, for a workspace that has none yet."""
-    columns = (_select(column, False) for column in load_schema("photos").columns)
+    columns = (_select(column, False, column.name) for column in load_schema("photos").columns)
     return f"(SELECT {', '.join(columns)} WHERE false)"
 
 
-def _select(column: Column, present: bool) -> str:
-    name = quote_identifier(column.name)
-    return f"CAST({name if present else 'NULL'} AS {column.duckdb_type}) AS {name}"
+def _select(column: Column, present: bool, source: str) -> str:
+    value = quote_identifier(source) if present else "NULL"
+    return f"CAST({value} AS {column.duckdb_type}) AS {quote_identifier(column.name)}"
 
 
-def _check_file(file: str) -> set[str]:
-    """Return which of the schema's columns the file has."""
+def _check_file(file: str, image: str) -> set[str]:
+    """Return which of the schema's columns the file has; `image` is what it calls the image column."""
     try:
         schema = pq.read_schema(file)
     except (OSError, pa.ArrowException) as error:
@@ -75,13 +83,14 @@ def _check_file(file: str) -> set[str]:
     names = [name.lower() for name in schema.names]
     present = set()
     for column in load_schema("photos").columns:
-        if names.count(column.name) > 1:
-            raise CatalogueError(f"{file}: has the column {column.name} more than once")
-        if column.name in names:
-            kind = schema.field(names.index(column.name)).type
+        source = image if column.name == "image" else column.name
+        if names.count(source) > 1:
+            raise CatalogueError(f"{file}: has the column {source} more than once")
+        if source in names:
+            kind = schema.field(names.index(source)).type
             if not _FITS[column.type](_plain(kind)) and not pa.types.is_null(kind):
                 raise CatalogueError(
-                    f"{file}: column {column.name} is {kind}, should be {column.type}",
+                    f"{file}: column {source} is {kind}, should be {column.type}",
                     hint="write the column with that type (schemas/photos.v1.json)",
                 )
             present.add(column.name)

@@ -4,6 +4,7 @@ SQL lives in sql/<purpose>/<name>.sql, one statement a file, values bound as ``$
 cannot bind, so what they are built from is substituted as ``{{name}}`` through the quoting helpers here.
 """
 
+import contextlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ __all__ = [
     "DuckError",
     "ParserError",
     "Statement",
+    "StorageTrouble",
     "connect",
     "dataset_relation",
     "escape_glob",
@@ -38,6 +40,8 @@ Connection = duckdb.DuckDBPyConnection
 DuckError = duckdb.Error
 ParserError = duckdb.ParserException
 Statement = duckdb.Statement
+StorageTrouble = (duckdb.IOException, duckdb.OutOfMemoryException)
+"""What a full disk or a memory limit that is too low raises; other DuckDB errors in our own SQL are bugs."""
 
 
 def connect(
@@ -60,6 +64,8 @@ def connect(
     if memory_limit:
         settings["memory_limit"] = memory_limit
     if spill:
+        with contextlib.suppress(OSError):  # a workspace that is only read has no need to spill into it
+            spill.mkdir(parents=True, exist_ok=True)
         settings["temp_directory"] = str(spill)
     if threads:
         settings["threads"] = threads

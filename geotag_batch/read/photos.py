@@ -95,8 +95,8 @@ def open_catalogue(workspace: Workspace, config: Config) -> Connection:
     Raises CatalogueError if the catalogue is missing, is not what it should be, or has null, negative or repeated
     ids.
     """
-    connection = connect(memory_limit=config.run.memory_limit, spill=workspace.cache / "spill")
-    relation = catalogue_relation(catalogue_files(connection, workspace, config), only=_NEEDED)
+    connection = connect(memory_limit=config.run.memory_limit, spill=workspace.cache)
+    relation = catalogue_relation(catalogue_files(connection, workspace, config), config, only=_NEEDED)
     connection.execute(f"CREATE TEMP VIEW catalogue AS FROM {relation}")
     for dataset, columns in _PLANNED_COLUMNS.items():
         committed = dataset_relation(workspace, dataset, columns, filename=True)
@@ -135,7 +135,7 @@ def _check_ids(connection: Connection) -> None:
 
 
 def prepare(connection: Connection, target: Target, selection: Selection) -> None:
-    """Make the temporary tables `selected`, `scored`, `embedded`, `failed`, and an empty `signatures`.
+    """Make the temporary tables `candidates`, `selected`, `scored`, `embedded`, `failed` and an empty `signatures`.
 
     Raises InputError if an id of the selection is not in the catalogue.
     """
@@ -148,8 +148,11 @@ def prepare(connection: Connection, target: Target, selection: Selection) -> Non
         "wgs84_fallback": target.wgs84_fallback,
         "head": target.head_id,
         "encoder": target.encoder_id,
+        "policy": target.policy_id,
+        "uses_title": "title" in target.modalities,
+        "everything": selection.check_images or selection.redo_before is not None,
     }
-    for step in ("selected", "scored", "embedded", "failed", "signatures"):
+    for step in ("candidates", "selected", "scored", "embedded", "failed", "signatures"):
         execute_file(connection, "plan", step, parameters)
 
 

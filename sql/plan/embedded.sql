@@ -1,11 +1,12 @@
 -- The newest embedding row of each photo by the encoder: that of the greatest run_id.
--- Grain: one row per photo that the encoder has embedded. Relations: embeddings.
+-- Grain: one row per candidate that the encoder has embedded. Relations: embeddings, candidates.
 -- $encoder: encoder_id.  An image embedding is there where image_signature is not null (schemas/embeddings.v1.json),
 -- so that no vector is read here.
 CREATE OR REPLACE TEMP TABLE embedded AS
 WITH newest AS (
     SELECT gridimage_id, max(run_id) AS run_id
     FROM embeddings
+    SEMI JOIN candidates USING (gridimage_id)
     WHERE encoder = $encoder
     GROUP BY gridimage_id
 )

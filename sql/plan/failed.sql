@@ -1,10 +1,12 @@
 -- The newest failure of each photo, as far as no later embedding or prediction has overtaken it.
--- Grain: one row per photo whose newest failure still stands, due or not. Relations: failures, embeddings, predictions.
+-- Grain: one row per candidate whose newest failure still stands, due or not.
+-- Relations: failures, candidates, embeddings, predictions.
 -- $head, $encoder: failures that concern another head or encoder do not count.
 CREATE OR REPLACE TEMP TABLE failed AS
 WITH concerning AS (
     SELECT *
     FROM failures
+    SEMI JOIN candidates USING (gridimage_id)
     WHERE (encoder_id IS NULL OR encoder_id = $encoder) AND (head IS NULL OR head = $head)
 ),
 newest AS (

@@ -1,5 +1,6 @@
 -- What is pending, why, and which work each photo needs; cheap work first, so that the encoder is needed last.
--- Grain: one row per pending photo. Relations: selected, scored, embedded, failed, predictions, signatures.
+-- Grain: one row per pending photo. Relations: selected, scored, embedded, failed, predictions, signatures,
+-- candidates.
 -- $head, $policy: null when only embedding.  $uses_image, $uses_title, $uses_location: what the head takes.
 -- $redo_before: predictions older than this are redone; null for none.  $reembed: then their embeddings too.
 -- $retry_failed: every standing failure is due.  $now: UTC.
@@ -8,6 +9,7 @@ CREATE OR REPLACE TEMP TABLE pending AS
 WITH other_heads AS (
     SELECT DISTINCT gridimage_id
     FROM predictions
+    SEMI JOIN candidates USING (gridimage_id)
     WHERE head <> $head
 ),
 compared AS (

@@ -344,6 +344,16 @@ def test_files_of_one_catalogue_may_have_different_columns_and_types(workspace: 
     assert [row["title"] for row in pending(workspace).values()] == ["", "t"]
 
 
+def test_another_column_may_hold_the_images(workspace: Workspace) -> None:
+    (workspace.root / "photos").mkdir()
+    pq.write_table(pa.table({"gridimage_id": [1], "Path": ["a/b.jpg"]}), workspace.root / "photos" / "a.parquet")
+    named = Config().with_flags({"images.column": "path"})
+    connection = open_catalogue(workspace, named)
+    assert connection.execute("SELECT image FROM catalogue").fetchall() == [("a/b.jpg",)]
+    with pytest.raises(CatalogueError, match=r"no column where, which images\.column names"):
+        open_catalogue(workspace, Config().with_flags({"images.column": "where"}))
+
+
 def test_folder_names_with_special_characters_are_taken_literally(tmp_path: Path) -> None:
     root = tmp_path / "[a] it's=b" / "run_date=2020-01-01"
     root.mkdir(parents=True)
