@@ -1,0 +1,68 @@
+"""A head's arithmetic, in NumPy: features to scores, bit for bit the same whatever batch a row comes in.
+
+BLAS adds in another order for another row of a matrix, another number of rows or threads, so that plain products
+differ in their last bits. Here there are no last bits: inputs and weights are rounded to whole steps, so coarse that
+every product and every partial sum is a whole number of steps below 2**53 and hence exact in float64, in any order.
+The rounding is about that of float32, and depends on the row and the head alone.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Layer", "make_layers", "score"]
+
+_INPUT_BITS = 23
+_WEIGHT_BITS = 29  # the two make 52: one bit is left for what rounding adds to the sum of the weights
+
+_ROWS = 256
+"""Rows that are scored together; a shorter rest is padded, for exp may treat the end of an array in another way."""
+
+
+class Layer:
+    """One linear layer: `inputs @ weight.T + bias`, exact but for the rounding of inputs and weights."""
+
+    def __init__(self, weight: NDArray[np.float32], bias: NDArray[np.float32]) -> None:
+        """Take weight (outputs, inputs) and bias (outputs,)."""
+        exact = weight.astype(np.float64)
+        _, exponent = np.frexp(np.abs(exact).sum(axis=1, keepdims=True))
+        step = np.ldexp(1.0, exponent - _WEIGHT_BITS)
+        self._weight = np.ascontiguousarray((np.rint(exact / step) * step).T)
+        self._bias = bias.astype(np.float64)
+
+    def __call__(self, inputs: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return (n, outputs) for inputs (n, inputs), which are rounded in place."""
+        _, exponent = np.frexp(np.maximum(inputs.max(axis=1, keepdims=True), -inputs.min(axis=1, keepdims=True)))
+        # Adding a number whose last bit is one step rounds to whole steps; taking it away again is exact.
+        shift = np.ldexp(1.5, exponent - _INPUT_BITS + 52)
+        inputs += shift
+        inputs -= shift
+        outputs: NDArray[np.float64] = inputs @ self._weight
+        outputs += self._bias
+        return outputs
+
+
+def make_layers(tensors: Mapping[str, NDArray[np.float32]]) -> tuple[Layer, ...]:
+    """Return the layers of a head from its tensors: `weight`, `bias`, or those of layers `0` and `3` of an MLP."""
+    if "weight" in tensors:
+        return (Layer(tensors["weight"], tensors["bias"]),)
+    return tuple(Layer(tensors[f"{place}.weight"], tensors[f"{place}.bias"]) for place in (0, 3))
+
+
+def score(layers: Sequence[Layer], features: NDArray[np.float32], tags: int) -> NDArray[np.float32]:
+    """Return scores float32 (n, tags) of features float32 (n, d): the sigmoid of the last layer, ReLU between.
+
+    A row with values that are not finite gets scores that are not.
+    """
+    scores = np.empty((len(features), tags), np.float32)
+    block = np.zeros((_ROWS, features.shape[1]), np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):  # exp of a very low logit; rows that are not finite
+        for start in range(0, len(features), _ROWS):
+            rows = features[start : start + _ROWS]
+            block[: len(rows)] = rows
+            values = layers[0](block)
+            for layer in layers[1:]:
+                values = layer(np.maximum(values, 0))
+            scores[start : start + len(rows)] = (1 / (1 + np.exp(-values)))[: len(rows)]
+    return scores

@@ -1,0 +1,121 @@
+"""`geotag heads`: import, list, show and choose heads, and set their decision policy."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from geotag_batch.predict.head import HeadInfo, find_head_id, list_heads, read_head_info
+from geotag_batch.run.heads import HeadStatements, import_head, set_policy, use_head
+from geotag_batch.workspace import Workspace
+
+from .options import configured, format_option, workspace_option
+
+__all__ = ["command"]
+
+
+@click.group()
+def command() -> None:
+    """Import, list, show and choose heads, and set their decision policy.
+
+    HEAD is a head_id or the beginning of one.
+    """
+
+
+@command.command("import")
+@workspace_option
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--type", type=click.Choice(["linear", "mlp"]), help="Kind of head; its name and tensors say it as well.")
+@click.option("--modalities", metavar="LIST", help="What it was trained on, such as image,title; default: by its name.")
+@click.option("--name", help="First part of the head_id; default: FILE's name.")
+@click.option(
+    "--encoder",
+    default="openai",
+    show_default=True,
+    help="What it was trained on: openai (the published heads), current (the configured encoder) or an encoder_id.",
+)
+@click.option("--use", is_flag=True, help="Make it the head in use.")
+def import_(workspace: Workspace, file: Path, use: bool, modalities: str | None, **said: Any) -> None:  # noqa: ANN401
+    """Import a published head, FILE.pth or FILE.safetensors.
+
+    A name like linear-img-txt-loc-mixup.pth states type and modalities. No code in FILE is run.
+    """
+    names = tuple(part.strip() for part in modalities.split(",")) if modalities else None
+    head = import_head(workspace, configured(workspace), file, HeadStatements(modalities=names, **said))
+    click.echo(f"imported {head.head_id}")
+    click.echo(_summary(head))
+    if use:
+        use_head(workspace, head.head_id)
+        click.echo("it is the head in use")
+
+
+@command.command("list")
+@workspace_option
+@format_option("text", "json")
+def list_(workspace: Workspace, format_: str) -> None:
+    """List all heads; a star marks the one in use."""
+    heads, current = list_heads(workspace), configured(workspace).head.current
+    if format_ == "json":
+        click.echo(json.dumps([_document(head, current) for head in heads], indent=1, ensure_ascii=False))
+        return
+    for head in heads:
+        click.echo(f"{'*' if head.head_id == current else ' '} {head.head_id}")
+        click.echo(_summary(head))
+    if not heads:
+        click.echo("no heads yet; `geotag heads import FILE.pth` adds one")
+
+
+@command.command()
+@workspace_option
+@click.argument("head")
+@format_option("text", "json")
+def show(workspace: Workspace, head: str, format_: str) -> None:
+    """Show everything that is known about HEAD."""
+    info = read_head_info(workspace, find_head_id(workspace, head))
+    document = _document(info, configured(workspace).head.current)
+    if format_ == "json":
+        click.echo(json.dumps(document, indent=1, ensure_ascii=False))
+        return
+    for key, value in document.items():
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        click.echo(f"{key:17} {text}")
+
+
+@command.command()
+@workspace_option
+@click.argument("head")
+def use(workspace: Workspace, head: str) -> None:
+    """Make HEAD the one in use, and rebuild the views for it."""
+    info = use_head(workspace, head)
+    click.echo(f"in use: {info.head_id}; `geotag plan` shows what it has not predicted yet")
+
+
+@command.command()
+@workspace_option
+@click.argument("head")
+@click.option("--threshold", type=float, help="A tag is given if its score is over this.")
+@click.option("--at-least-one/--abstain", default=None, help="Without any: the tag with the highest score, or no tag.")
+def policy(workspace: Workspace, head: str, threshold: float | None, at_least_one: bool | None) -> None:
+    """Set HEAD's decision policy; the next backfill decides again, from stored scores."""
+    if threshold is None and at_least_one is None:
+        raise click.UsageError("give --threshold, --at-least-one or --abstain")
+    info = set_policy(workspace, head, threshold=threshold, at_least_one=at_least_one)
+    click.echo(f"{info.head_id}: {_decides(info)} ({info.policy.policy_id})")
+
+
+def _summary(head: HeadInfo) -> str:
+    metrics = ", ".join(f"{name} {value:.3f}" for name, value in head.metrics.items()) or "none known"
+    return (
+        f"    {head.type} on {' + '.join(head.modalities)}; {_decides(head)}\n"
+        f"    encoder {head.encoder_id} ({head.encoder_declared})\n"
+        f"    metrics {metrics}"
+    )
+
+
+def _decides(head: HeadInfo) -> str:
+    return f"tags over {head.policy.threshold:g}, {'at least one' if head.policy.at_least_one else 'or none'}"
+
+
+def _document(head: HeadInfo, current: str | None) -> dict[str, object]:
+    return {"in_use": head.head_id == current, "policy_id": head.policy.policy_id, **head.to_json()}
