@@ -1,0 +1,148 @@
+"""review.duckdb: a file that holds views and nothing else, over what is committed and the catalogue.
+
+It can be made anew at any time. It is built aside, closed and renamed, so a reader has the old views or the new ones,
+and nobody is kept from opening them. The statements are in sql/views/; VIEWS is the order in which they build on
+each other.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from geotag_batch.atomic import publish
+from geotag_batch.catalogue import catalogue_files, catalogue_glob, catalogue_relation, empty_catalogue_relation
+from geotag_batch.config import Config
+from geotag_batch.duck import (
+    Connection,
+    DuckError,
+    connect,
+    dataset_relation,
+    quote_identifier,
+    quote_literal,
+    run_records_relation,
+    sql_text,
+)
+from geotag_batch.errors import CatalogueError, StorageError
+from geotag_batch.taxonomy import tags
+from geotag_batch.workspace import Workspace
+
+__all__ = ["VIEWS", "create_views", "rebuild_views", "views_are_stale"]
+
+VIEWS = (
+    "tags",
+    "photos",
+    "predictions_all",
+    "predictions_newest",
+    "predictions",
+    "predicted_tags",
+    "review_queue",
+    "tag_counts",
+    "tag_counts_by_square",
+    "disagreements",
+    "head_diff",
+    "failures",
+    "runs",
+    "coverage",
+    "workspace",
+)
+"""All views, each after those that it reads."""
+
+
+def rebuild_views(workspace: Workspace, config: Config) -> None:
+    """Make review.duckdb anew. The caller holds the lock.
+
+    Raises CatalogueError for a catalogue that is not what it should be, StorageError if a committed file cannot be
+    read or the disk refuses.
+    """
+
+    def build(path: Path) -> None:
+        path.unlink(missing_ok=True)  # left by a killed command; DuckDB would open and extend it
+        connection = connect(path)
+        try:
+            create_views(connection, workspace, config)
+        finally:
+            connection.close()
+
+    # A log left beside the old file, by a program that had it open for writing, must not be replayed into the new one.
+    workspace.database.with_name(f"{workspace.database.name}.wal").unlink(missing_ok=True)
+    publish(build, workspace.database, workspace.staging, replace=True)
+
+
+def create_views(connection: Connection, workspace: Workspace, config: Config) -> None:
+    """Create all views in the connection's database. Raises as `rebuild_views`."""
+    for name, statement in _definitions(connection, workspace, config).items():
+        try:
+            connection.execute(f"CREATE VIEW {quote_identifier(name)} AS {statement}")
+        except DuckError as error:
+            reason = str(error).split("\n", 1)[0]
+            raise StorageError(f"cannot make the view {name}: {reason}", hint="run `geotag verify`") from error
+
+
+def views_are_stale(workspace: Workspace, config: Config) -> bool:
+    """Return whether `rebuild_views` would make other views than review.duckdb has.
+
+    So it is before the first `geotag views`, when a dataset got its first file or lost its last one, when another
+    head is in use, when the catalogue has other columns, and in a workspace that was moved.
+    """
+    if not workspace.database.exists():
+        return True
+    with connect() as connection:
+        wanted = _definitions(connection, workspace, config)["workspace"]
+    try:
+        with connect(workspace.database, read_only=True) as connection:
+            row = connection.execute("SELECT root, head, made_from FROM workspace").fetchone()
+            return row != connection.execute(wanted).fetchone()
+    except DuckError:  # from another version, or open in a program that lets nobody else read it
+        return True
+
+
+def _definitions(connection: Connection, workspace: Workspace, config: Config) -> dict[str, str]:
+    """Return the statement of each view, in the order of VIEWS."""
+    head = config.head.current
+    substitutions = {
+        "tags": _tags_relation(),
+        "catalogue": _catalogue(connection, workspace, config),
+        "predictions": dataset_relation(workspace, "predictions"),
+        "embeddings": dataset_relation(workspace, "embeddings", ("gridimage_id", "run_id")),
+        "failures": dataset_relation(workspace, "failures"),
+        "runs": run_records_relation(workspace),
+        "head": _text(head),
+        "encoder": _text(_encoder_of(workspace, head)),
+        "photo_url": _text(config.review.photo_url),
+        "root": _text(str(workspace.root)),
+    }
+    made: dict[str, str] = {}
+    for name in VIEWS:
+        digest = hashlib.sha256("\n".join(made.values()).encode()).hexdigest()
+        made[name] = sql_text("views", name, {**substitutions, "made_from": _text(digest)})
+    return made
+
+
+def _catalogue(connection: Connection, workspace: Workspace, config: Config) -> str:
+    try:
+        files = catalogue_files(connection, workspace, config)
+    except CatalogueError:  # there is none yet
+        return empty_catalogue_relation()
+    return catalogue_relation(files, config, glob=catalogue_glob(workspace, config))
+
+
+def _tags_relation() -> str:
+    rows = ", ".join(
+        f"({position}, {tag.tag_id}, {quote_literal(tag.tag)}, {quote_literal(tag.group)})"
+        for position, tag in enumerate(tags(), 1)
+    )
+    return f"(VALUES {rows}) AS taxonomy(position, tag_id, tag, tag_group)"
+
+
+def _encoder_of(workspace: Workspace, head_id: str | None) -> str | None:
+    """Return the encoder_id in the head's head.json; None without one (the views must be there all the same)."""
+    try:
+        document: Mapping[str, object] = json.loads((workspace.head_dir(head_id or "") / "head.json").read_bytes())
+        return str(document["encoder_id"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _text(value: str | None) -> str:
+    return "CAST(NULL AS VARCHAR)" if value is None else quote_literal(value)

@@ -1,0 +1,17 @@
+-- The catalogue; a column that it does not have is null. Empty where there is no catalogue.
+-- Grain: one row per photo.
+-- Columns: those of schemas/photos.v1.json, and tagged (carries at least one of the 49 tags).
+SELECT
+    gridimage_id,
+    title,
+    grid_reference,
+    wgs84_lat,
+    wgs84_long,
+    tags,
+    image,
+    user_id,
+    realname,
+    imagetaken,
+    updated_at,
+    list_has_any(coalesce(tags, []), (SELECT list(tag) FROM tags)) AS tagged
+FROM {{catalogue}}

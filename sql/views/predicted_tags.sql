@@ -1,0 +1,13 @@
+-- The tags that the current head gives now.
+-- Grain: one row per photo and tag of its newest prediction.
+-- Columns: score (of that tag), tag_group, forced (only the at-least-one rule gave it), photo_url, run_id.
+SELECT
+    predicted.gridimage_id,
+    predicted.tag,
+    predicted.scores[tags.position] AS score,
+    tags.tag_group,
+    predicted.forced,
+    predicted.photo_url,
+    predicted.run_id
+FROM (SELECT *, unnest(tags) AS tag FROM predictions_newest) AS predicted
+LEFT JOIN tags USING (tag)
