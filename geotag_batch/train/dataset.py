@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
@@ -93,9 +94,10 @@ def read_training_set(
 
 
 def _labelled(workspace: Workspace, config: Config, target: Target) -> pa.Table:
+    everything = Selection(select="tagged", redo_before=datetime.max)  # not only what is still to be done
     connection = open_catalogue(workspace, config)
     try:
-        prepare(connection, target, Selection(select="tagged"))
+        prepare(connection, target, everything)
         return fetch_arrow(connection, "train", "labelled")
     finally:
         connection.close()

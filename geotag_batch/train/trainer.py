@@ -55,6 +55,11 @@ class Trained:
     best: Epoch
     history: tuple[Epoch, ...]
 
+    @property
+    def tensors(self) -> dict[str, NDArray[np.float32]]:
+        """Return the layer as a head's tensors, named as torch names them."""
+        return {"weight": self.weight, "bias": self.bias}
+
 
 @dataclass(frozen=True, slots=True)
 class Examples:
