@@ -4,6 +4,7 @@ from datetime import datetime
 from hashlib import md5
 from typing import Any
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,6 +16,12 @@ from geotag_batch.write.dataset import ChunkName, ChunkTables, commit_chunk
 
 ENCODER, HEAD, POLICY = "encoder-1", "head-1", "policy-1"
 RUN_1, RUN_2, RUN_3 = "20260101T000000Z-aaaa", "20260102T000000Z-bbbb", "20260103T000000Z-cccc"
+
+
+def query(sql: str) -> list[tuple[Any, ...]]:
+    """Run a statement in a DuckDB of its own, without the library."""
+    with duckdb.connect() as connection:
+        return connection.execute(sql).fetchall()
 
 
 def title_hash(title: str | None) -> str:

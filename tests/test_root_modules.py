@@ -3,11 +3,13 @@
 import importlib
 import pkgutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from numpy.typing import NDArray
 
 import geotag_batch
 from geotag_batch import errors
@@ -56,7 +58,7 @@ def test_every_error_is_in_the_tree_that_its_docstring_draws() -> None:
 
 
 def test_the_digest_of_weights_ignores_file_order_and_number_format_but_not_names_shapes_or_values() -> None:
-    weights = {"b": np.arange(6, dtype=np.float16).reshape(2, 3), "a": np.ones(2, np.float32)}
+    weights: dict[str, NDArray[Any]] = {"b": np.arange(6, dtype=np.float16).reshape(2, 3), "a": np.ones(2, np.float32)}
     digest = tensors_digest(weights)
     assert digest == tensors_digest({"a": np.ones(2, np.float64), "b": weights["b"].astype(np.float32)})
     assert digest != tensors_digest(weights | {"b": weights["b"].reshape(3, 2)})

@@ -5,7 +5,7 @@ within seconds: the rows up to the last encoded batch have both their embeddings
 """
 
 import time
-from collections import Counter, OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
@@ -35,7 +35,7 @@ class Embedder:
         self.batch_size = batch_size
         self.images_encoded = 0
         self.titles_encoded = 0
-        self.seconds: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
         self._stop = stop
         self._titles: OrderedDict[str, NDArray[np.float16]] = OrderedDict()
 
@@ -61,6 +61,8 @@ class Embedder:
             started = time.monotonic()
             loaded = list(islice(images, len(batch)))
             self.seconds["wait_images"] += time.monotonic() - started
+            if len(loaded) < len(batch) and self._stop():  # the loader was asked to stop too
+                return batch[0]
             if [image.gridimage_id for image in loaded] != chunk.ids[batch].tolist():
                 raise AssertionError("the loader's images are not those that the chunk asked for")
             self._encode_batch(chunk, batch, loaded)

@@ -62,10 +62,11 @@ class ChunkLoop:
             self._finish(*self._ending(stop))
             rebuild_views(self._workspace, self._config)
         except BaseException as error:
-            known = isinstance(error, GeotagError)
             with contextlib.suppress(GeotagError):  # a full disk may refuse the record too; then it stays "running"
-                message = error.message if isinstance(error, GeotagError) else f"{type(error).__name__}: {error}"
-                self._finish("failed", message, error.exit_code if known else GeotagError.exit_code)
+                if isinstance(error, GeotagError):
+                    self._finish("failed", error.message, error.exit_code)
+                else:
+                    self._finish("failed", f"{type(error).__name__}: {error}", GeotagError.exit_code)
             raise
         return self.record
 
@@ -78,7 +79,7 @@ class ChunkLoop:
             if chunk.needs_encoder and embedder is None:
                 embedder = self._make_embedder(encoder, head, stop)
                 if self._plan.images:
-                    images = self._load_images(embedder.encoder, feed, tools)
+                    images = self._load_images(embedder.encoder, feed, stop, tools)
             result = tag_chunk(chunk, head, embedder, images, self._stamp(embedder))
             self._check(result)
             if result.photos:
@@ -93,7 +94,8 @@ class ChunkLoop:
             raise EncoderError(
                 f"head {head.info.head_id} was trained on encoder {head.info.encoder_id}, "
                 f"but [encoder] in geotag.toml gives {encoder.encoder_id}",
-                hint="set encoder.model and encoder.weights to the head's encoder, or `geotag heads use` another head",
+                hint="set encoder.model and encoder.weights to the head's encoder, `geotag heads use` another head, or "
+                "import this one again with --encoder current if it does belong to the configured encoder",
             )
         stored = stored_weights(self._workspace, encoder.encoder_id)
         if stored not in (None, encoder.weights_sha256):
@@ -106,9 +108,10 @@ class ChunkLoop:
         self.record = replace(self.record, precision=encoder.precision, device=encoder.device)
         return Embedder(encoder, self._config.run.batch_size, stop)
 
-    def _load_images(self, encoder: Encoder, feed: ChunkFeed, tools: ExitStack) -> Iterator[LoadedImage]:
+    def _load_images(self, encoder: Encoder, feed: ChunkFeed, stop: Stop, tools: ExitStack) -> Iterator[LoadedImage]:
         root, workers = self._workspace.root, self._config.run.workers
         loader = tools.enter_context(ImageLoader(self._config.images, root, encoder.preprocess, workers))
+        stop.when_signalled(loader.stop)
         return loader.load(feed.requests(), look_ahead=max(64, 4 * self._config.run.batch_size))
 
     def _stamp(self, embedder: Embedder | None) -> Stamp:
@@ -145,11 +148,8 @@ class ChunkLoop:
         name = ChunkName(record.run_id, number, record.encoder_id, record.head, record.policy_id, weights)
         started = time.monotonic()
         commit_chunk(self._workspace, name, result.tables)
-        seconds = Counter(record.timings)
-        seconds["commit"] += time.monotonic() - started
-        if embedder is not None:
-            seconds.update(embedder.seconds)
-            embedder.seconds.clear()
+        seconds = {**record.timings, **(embedder.seconds if embedder is not None else {})}
+        seconds["commit"] = seconds.get("commit", 0.0) + time.monotonic() - started
         self.record = replace(
             record,
             updated_at=utc_now(),

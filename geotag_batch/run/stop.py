@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from types import FrameType
@@ -23,6 +23,7 @@ class Stop:
     def __init__(self, seconds: float | None = None) -> None:
         """End the window after `seconds`, if given; measured by the monotonic clock."""
         self.signal: int | None = None
+        self._react: Callable[[], None] | None = None
         self._deadline = None if seconds is None else time.monotonic() + seconds
 
     def __call__(self) -> bool:
@@ -33,6 +34,12 @@ class Stop:
     def window_over(self) -> bool:
         """Return whether the time window has ended."""
         return self._deadline is not None and time.monotonic() >= self._deadline
+
+    def when_signalled(self, react: Callable[[], None]) -> None:
+        """Call `react`, in the signal handler, at the first signal; it must be safe there."""
+        self._react = react
+        if self.signal is not None:
+            react()
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -48,6 +55,8 @@ class Stop:
         if self.signal is not None:
             os._exit(128 + number)
         self.signal = number
+        if self._react is not None:
+            self._react()
 
 
 def seconds_until(hour: int, minute: int, now: datetime) -> float:

@@ -1,5 +1,6 @@
 """The plan: which photos are pending, and why."""
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -37,7 +38,7 @@ def pending(
     looks: dict[int, str | None] | None = None,
 ) -> dict[int, dict[str, Any]]:
     """Plan, and return the pending rows by id."""
-    selection = selection or Selection()
+    selection = replace(selection or Selection(), check_images=looks is not None)
     connection = open_catalogue(workspace, Config())
     prepare(connection, target, selection)
     if looks is not None:

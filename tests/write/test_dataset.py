@@ -1,6 +1,5 @@
 """Committing a chunk: what a plain DuckDB reads back."""
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -10,7 +9,7 @@ from geotag_batch.errors import StorageError
 from geotag_batch.schema import load_schema
 from geotag_batch.workspace import Workspace
 from geotag_batch.write.dataset import ChunkName, ChunkTables, commit_chunk, read_file_metadata, stored_weights
-from tests.builders import ENCODER, HEAD, RUN_1, RUN_2, commit
+from tests.builders import ENCODER, HEAD, RUN_1, RUN_2, commit, query
 
 
 def test_a_chunk_is_one_file_a_dataset_under_its_partition(workspace: Workspace) -> None:
@@ -27,9 +26,7 @@ def test_a_chunk_is_one_file_a_dataset_under_its_partition(workspace: Workspace)
 def test_duckdb_reads_ids_tags_scores_and_partitions(workspace: Workspace) -> None:
     commit(workspace, RUN_1, predictions=[{"gridimage_id": 2**60 + 1}])
     glob = f"{workspace.root}/predictions/head=*/run_date=*/*.parquet"
-    row = duckdb.sql(
-        f"SELECT gridimage_id, tags, len(scores), head, run_date::VARCHAR FROM read_parquet('{glob}')"
-    ).fetchall()
+    row = query(f"SELECT gridimage_id, tags, len(scores), head, run_date::VARCHAR FROM read_parquet('{glob}')")
     assert row == [(2**60 + 1, ["Energy infrastructure"], 49, HEAD, "2026-01-01")]
 
 
@@ -71,12 +68,12 @@ def test_the_weights_of_the_newest_embeddings_are_known(workspace: Workspace) ->
 
 @pytest.mark.parametrize("dataset", ["embeddings", "predictions", "failures"])
 def test_a_dataset_without_files_is_an_empty_relation_of_the_same_columns(workspace: Workspace, dataset: str) -> None:
-    before = duckdb.sql(f"DESCRIBE FROM {dataset_relation(workspace, dataset, filename=True)}").fetchall()
-    assert duckdb.sql(f"FROM {dataset_relation(workspace, dataset)}").fetchall() == []
+    before = query(f"DESCRIBE FROM {dataset_relation(workspace, dataset, filename=True)}")
+    assert query(f"FROM {dataset_relation(workspace, dataset)}") == []
     row = [{"gridimage_id": 1}]
     commit(workspace, RUN_1, embeddings=row, predictions=row, failures=row)
-    assert duckdb.sql(f"DESCRIBE FROM {dataset_relation(workspace, dataset, filename=True)}").fetchall() == before
-    assert len(duckdb.sql(f"FROM {dataset_relation(workspace, dataset)}").fetchall()) == 1
+    assert query(f"DESCRIBE FROM {dataset_relation(workspace, dataset, filename=True)}") == before
+    assert len(query(f"FROM {dataset_relation(workspace, dataset)}")) == 1
 
 
 def test_debris_beside_committed_files_is_not_read(workspace: Workspace) -> None:
@@ -89,4 +86,4 @@ def test_debris_beside_committed_files_is_not_read(workspace: Workspace) -> None
         f"{RUN_1}-3.parquet~",
     ):
         (folder / name).write_bytes(b"")
-    assert len(duckdb.sql(f"FROM {dataset_relation(workspace, 'failures')}").fetchall()) == 1
+    assert len(query(f"FROM {dataset_relation(workspace, 'failures')}")) == 1

@@ -3,14 +3,13 @@
 import re
 from datetime import datetime
 
-import duckdb
 import pytest
 
 from geotag_batch.duck import run_records_relation
 from geotag_batch.errors import StorageError
 from geotag_batch.workspace import Workspace
 from geotag_batch.write.runs import RunRecord, new_run_id, read_run_records, utc_now, write_run_record
-from tests.builders import commit
+from tests.builders import commit, query
 
 
 def record(run_id: str) -> RunRecord:
@@ -44,15 +43,15 @@ def test_a_record_is_read_back_as_it_was_written_and_by_duckdb_too(workspace: Wo
     first = record("20260102T030405Z-0001")
     write_run_record(workspace, first)
     assert read_run_records(workspace) == [first]
-    rows = duckdb.sql(
+    rows = query(
         f"SELECT run_id, started_at, finished_at, pending, failures['missing'], timings['commit'] "
         f"FROM {run_records_relation(workspace)}"
-    ).fetchall()
+    )
     assert rows == [(first.run_id, first.started_at, None, 7, 2, 0.5)]
 
 
 def test_a_workspace_without_runs_has_an_empty_relation(workspace: Workspace) -> None:
-    assert duckdb.sql(f"FROM {run_records_relation(workspace)}").fetchall() == []
+    assert query(f"FROM {run_records_relation(workspace)}") == []
 
 
 def test_a_broken_record_is_named(workspace: Workspace) -> None:
