@@ -175,7 +175,7 @@ PLACES: dict[str, tuple[tuple[str, str], ...]] = {
         ("SN5881", "Aberystwyth"),
         ("M2925", "Galway"),
         ("T0421", "Wexford"),
-        ("S6012", "Waterford"),
+        ("S5801", "Tramore"),
         ("J5082", "Bangor"),
         ("C8540", "Portrush"),
     ),

@@ -1,6 +1,7 @@
 """The demo, from an empty folder to answers. The commands in it are the real ones, each in a process of its own."""
 
 import json
+import os
 import shlex
 import shutil
 import signal
@@ -151,27 +152,28 @@ class Demo:
     def _show_command(self, arguments: Sequence[str]) -> None:
         self._say(f"$ geotag {shlex.join(arguments)}")
 
-    def _command(self, arguments: Sequence[str]) -> list[str]:
+    def _start(self, arguments: Sequence[str]) -> "subprocess.Popen[str]":
         command, *rest = arguments
-        return [*self._geotag, command, "-C", str(self._workspace.root), *rest]
+        return subprocess.Popen(
+            [*self._geotag, command, "-C", str(self._workspace.root), *rest],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},  # more threads only slow a model of this size down
+        )
 
     def _output(self, *arguments: str) -> str:
-        done = subprocess.run(
-            self._command(arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-        )
-        if done.returncode:
-            raise GeotagError(f"`geotag {shlex.join(arguments)}` ended with {done.returncode}:\n{done.stdout}")
-        return done.stdout
+        with self._start(arguments) as process:
+            output, _ = process.communicate()
+        if process.returncode:
+            raise GeotagError(f"`geotag {shlex.join(arguments)}` ended with {process.returncode}:\n{output}")
+        return output
 
     def _interrupt_after_first_chunk(self) -> None:
         """Start a backfill and send it SIGTERM as soon as it tells of its first chunk."""
         self._show_command(["backfill"])
-        process = subprocess.Popen(
-            self._command(["backfill"]), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        assert process.stdout is not None
-        with process, process.stdout:
-            for line in process.stdout:
+        with self._start(["backfill"]) as process:
+            for line in process.stdout or ():
                 self._say(f"  {line.rstrip()}")
                 if "chunk 1 committed" in line:
                     process.send_signal(signal.SIGTERM)

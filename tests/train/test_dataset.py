@@ -1,0 +1,147 @@
+"""What a head learns from, read back from committed embeddings."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from geotag_batch.config import Config
+from geotag_batch.errors import InputError
+from geotag_batch.predict.features import DEFAULT_RULE, PUBLISHED_RULE
+from geotag_batch.taxonomy import tag_index, tag_names
+from geotag_batch.train.dataset import TrainingSet, choose_encoder, in_validation, read_training_set
+from geotag_batch.workspace import Workspace
+from tests.builders import ENCODER, RUN_1, RUN_2, commit, title_hash, write_catalogue
+
+_HASH = title_hash("a title")
+
+
+def _photo(gridimage_id: int, **more: Any) -> dict[str, Any]:  # noqa: ANN401
+    return {"gridimage_id": gridimage_id, "title": "a title", "tags": ["Coastal"], "grid_reference": None} | more
+
+
+def _embedding(gridimage_id: int, value: float = 1.0, **more: Any) -> dict[str, Any]:  # noqa: ANN401
+    return {"gridimage_id": gridimage_id, "image_embedding": np.full(512, value, np.float16)} | more
+
+
+def _read(workspace: Workspace, modalities: tuple[str, ...] = ("image", "title", "location")) -> TrainingSet:
+    return read_training_set(workspace, Config(), (ENCODER, 512), modalities, DEFAULT_RULE)
+
+
+def test_the_newest_embedding_of_each_tagged_photo_is_read_by_id(workspace: Workspace) -> None:
+    write_catalogue(workspace, [_photo(3), _photo(1), _photo(2), _photo(4, tags=[])])
+    commit(workspace, RUN_1, embeddings=[_embedding(4, 9), _embedding(3, 3), _embedding(1, 8), _embedding(2, 2)])
+    commit(workspace, RUN_2, embeddings=[_embedding(1, 1)])
+    photos = _read(workspace)
+    assert photos.ids.tolist() == [1, 2, 3]
+    assert photos.vectors.image[:, 0].tolist() == [1, 2, 3]
+    assert photos.vectors.image.dtype == np.float16
+    assert not any(photos.left_out.values())
+
+
+def test_labels_are_in_ascending_tag_id_and_other_tags_are_not_learned(workspace: Workspace) -> None:
+    write_catalogue(workspace, [_photo(1, tags=["Uplands", "top hat", "Coastal"])])
+    commit(workspace, RUN_1, embeddings=[_embedding(1)])
+    labels = _read(workspace).labels
+    assert labels.shape == (1, 49)
+    assert np.flatnonzero(labels[0]).tolist() == [tag_index()["Coastal"], tag_index()["Uplands"]]
+
+
+def test_photos_that_cannot_teach_are_left_out_and_counted(workspace: Workspace) -> None:
+    write_catalogue(
+        workspace,
+        [
+            _photo(1),
+            _photo(2, tags=list(tag_names()[:6])),
+            _photo(3),
+            _photo(4, title="changed since"),
+            _photo(5),
+            _photo(6, tags=list(tag_names()[:5])),
+        ],
+    )
+    commit(
+        workspace,
+        RUN_1,
+        embeddings=[
+            _embedding(1),
+            _embedding(2),
+            _embedding(4),
+            _embedding(5, image_embedding=None, image_signature=None),
+            _embedding(6),
+        ],
+    )
+    photos = _read(workspace)
+    assert photos.ids.tolist() == [1, 6]
+    assert photos.left_out == {
+        "not embedded, or not since the title changed": 2,
+        "more than 5 tags": 1,
+        "without the embedding of a modality": 1,
+    }
+    assert _read(workspace, ("title",)).ids.tolist() == [1, 5, 6]
+
+
+def test_locations_follow_the_rule_of_the_head(workspace: Workspace) -> None:
+    write_catalogue(
+        workspace,
+        [
+            _photo(1, grid_reference="TQ 3080"),
+            _photo(2, grid_reference="M 2925"),
+            _photo(3, wgs84_lat=51.0, wgs84_long=-1.0),
+            _photo(4),
+        ],
+    )
+    commit(workspace, RUN_1, embeddings=[_embedding(number) for number in (1, 2, 3, 4)])
+    locations = _read(workspace).locations
+    expected = [[51.508, -0.122], [53.275, -9.058], [51.0, -1.0], [np.nan, np.nan]]  # Charing Cross, Galway, as given
+    np.testing.assert_allclose(locations, expected, atol=0.01)
+    published = read_training_set(workspace, Config(), (ENCODER, 512), ("location",), PUBLISHED_RULE)
+    np.testing.assert_allclose(published.locations[:1], expected[:1], atol=0.01)
+    assert np.isnan(published.locations[1:]).all()
+
+
+def test_features_are_image_title_location_as_stored(workspace: Workspace) -> None:
+    write_catalogue(workspace, [_photo(1, wgs84_lat=61.9, wgs84_long=-8.6)])
+    title = np.full(512, 0.1, np.float16)
+    commit(workspace, RUN_1, embeddings=[_embedding(1, 3, title_embedding=title)])
+    features = _read(workspace).features(("image", "title", "location"), DEFAULT_RULE)
+    assert features.dtype == np.float32
+    assert features.shape == (1, 1026)
+    assert set(features[0, :512]) == {np.float32(3)}
+    assert set(features[0, 512:1024]) == {np.float32(np.float16(0.1))}
+    np.testing.assert_allclose(features[0, 1024:], [1, 0], atol=1e-6)
+
+
+def test_the_only_stored_encoder_is_learned_from(workspace: Workspace) -> None:
+    write_catalogue(workspace, [_photo(1)])
+    with pytest.raises(InputError, match="nothing is embedded") as caught:
+        choose_encoder(workspace, None)
+    assert "geotag embed" in str(caught.value.hint)
+    commit(workspace, RUN_1, embeddings=[_embedding(1)])
+    assert choose_encoder(workspace, None) == (ENCODER, 512)
+    with pytest.raises(InputError, match=f"no embeddings of encoder other are stored, only of {ENCODER}"):
+        choose_encoder(workspace, "other")
+
+
+def test_the_fingerprint_of_the_photos_changes_with_their_tags(workspace: Workspace) -> None:
+    write_catalogue(workspace, [_photo(1), _photo(2)])
+    commit(workspace, RUN_1, embeddings=[_embedding(1), _embedding(2)])
+    before, again = _read(workspace).digest(), _read(workspace).digest()
+    write_catalogue(workspace, [_photo(1), _photo(2, tags=["Uplands"])])
+    assert before == again != _read(workspace).digest()
+
+
+def test_the_split_is_splitmix64_of_the_id() -> None:
+    # Published first outputs of SplitMix64: seed 1234567 gives 6457827717110365317 (Rosetta Code, "Pseudo-random
+    # numbers/Splitmix64"), seed 0 gives 0xE220A8397B1DCDAF.
+    for gridimage_id, output in ((1234567, 6457827717110365317), (0, 0xE220A8397B1DCDAF)):
+        ids = np.array([gridimage_id])
+        assert not in_validation(ids, 0, (output - 2**40) / 2**64).any()
+        assert in_validation(ids, 0, (output + 2**40) / 2**64).all()
+
+
+def test_the_split_holds_out_a_fifth_and_stays_as_the_archive_grows() -> None:
+    ids = np.arange(7_000_000, 7_050_000)
+    held_out = in_validation(ids, seed=3)
+    assert held_out.mean() == pytest.approx(0.2, abs=0.01)
+    assert np.array_equal(in_validation(ids[::2], seed=3), held_out[::2])
+    assert (in_validation(ids, seed=4) != held_out).mean() == pytest.approx(0.32, abs=0.02)  # 2 * 0.2 * 0.8
