@@ -85,14 +85,16 @@ def test_the_installed_wheel_runs_the_demo_from_the_root_folder(installed: Path,
     told = _run(installed / "geotag", "demo", tmp_path / "demo", cwd=Path("/")).stdout
     assert "RANDOM weights" in told
     assert "(exit code 143)" in told
-    assert re.search(r"stopped", told)
+    assert "stopped" in told
     head, usual = (
         [float(number) for number in re.findall(r"[\d.]+", line)]
         for line in told.splitlines()
         if line.startswith(("  the head ", "  most common tag "))
     )
-    assert head[0] > 55 > 15 > usual[0]  # per cent of photos whose whole set of tags is right
-    assert head[1] > 0.5 > 0.1 > usual[1]  # macro F1
+    assert head[0] > 55  # per cent of photos whose whole set of tags is right
+    assert usual[0] < 15
+    assert head[1] > 0.5  # macro F1
+    assert usual[1] < 0.1
     answers = told.partition("== Questions")[2]
     assert "Docks, Harbours" in told
     assert "not_an_image" in answers
