@@ -6,7 +6,8 @@ import click
 
 from geotag_batch.predict.features import MODALITIES
 from geotag_batch.run.heads import use_head
-from geotag_batch.run.train import Epoch, Lesson, Recipe, TrainReport, train_head
+from geotag_batch.run.train import Lesson, TrainReport, train_head
+from geotag_batch.train.trainer import Epoch, Recipe
 from geotag_batch.workspace import Workspace
 
 from .options import configured, workspace_option
