@@ -181,7 +181,7 @@ def add_signatures(connection: Connection, signatures: Mapping[int, str | None])
 
 
 def plan_pending(connection: Connection, target: Target, selection: Selection, now: datetime) -> None:
-    """Make the temporary table `pending` from what `prepare` made; `now` is UTC without zone."""
+    """Make the temporary table `pending` from what `prepare` made, which is given up; `now` is UTC without zone."""
     parameters = {
         "head": target.head_id,
         "policy": target.policy_id,
@@ -194,6 +194,8 @@ def plan_pending(connection: Connection, target: Target, selection: Selection, n
         "now": now,
     }
     execute_file(connection, "plan", "pending", parameters)
+    for table in ("candidates", "selected", "scored", "embedded", "failed", "signatures", "location", "asked"):
+        connection.execute(f"DROP TABLE {table}")
 
 
 def _register_asked(connection: Connection, ids: tuple[int, ...] | None) -> None:
