@@ -1,0 +1,156 @@
+"""Bytes to pixels: one image decoded, mended, resized and cropped as its encoder wants it, with Pillow and NumPy alone.
+
+Nothing is guessed: what cannot be decoded whole and faithfully is a PhotoFailure.
+"""
+
+import io
+import struct
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import GifImagePlugin, Image, JpegImagePlugin, MpoImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
+
+from geotag_batch.errors import PhotoFailure
+from geotag_batch.preprocess import Preprocess
+from geotag_batch.read.formats import check_whole, ends_early, image_format
+
+__all__ = ["FetchedImage", "ImageLimits", "decode_image"]
+
+_PLUGINS = (GifImagePlugin, JpegImagePlugin, MpoImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin)
+"""Imported here, or Image.open would import all that Pillow knows as soon as it meets a TIFF."""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedImage:
+    """An image file's bytes, and its signature: what tells this version of it from a later one."""
+
+    data: bytes
+    signature: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImageLimits:
+    """The most bytes and pixels that an image may have."""
+
+    max_bytes: int
+    max_pixels: int
+
+
+def decode_image(data: bytes, preprocess: Preprocess, limits: ImageLimits) -> NDArray[np.uint8]:
+    """Return an image file's pixels, uint8 (size, size, 3), as the encoder's own transform would make them.
+
+    From RGB on this is torchvision's Resize and CenterCrop on a PIL image, bit for bit. Before it only what would
+    turn to nonsense is mended: EXIF orientation is applied, 16 bits are scaled to 8, transparency is laid over white,
+    the first frame of an animation is taken, and other colour spaces are converted.
+
+    Not for use by several threads at a time: Python's warning filters, which it sets, belong to the whole process.
+    Raises PhotoFailure with any class of stage `image` that is about an image's bytes; nothing else.
+    """
+    if len(data) > limits.max_bytes:
+        raise PhotoFailure("too_large", f"{len(data)} bytes, more than images.max_bytes = {limits.max_bytes}")
+    name = image_format(data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of odd metadata and of size; the size is decided here
+        try:
+            return _fit(_to_rgb(_load(data, name, limits)), preprocess)
+        except PhotoFailure:
+            raise
+        except Exception as error:  # Pillow raises nearly any class on bytes made or broken to confuse it
+            raise _failure(error, name, data) from error
+
+
+def _load(data: bytes, name: str, limits: ImageLimits) -> Image.Image:
+    image = Image.open(io.BytesIO(data), formats=[name])
+    _check_size(*image.size, limits)
+    check_whole(name, data)
+    image.load()
+    return image
+
+
+def _check_size(width: int, height: int, limits: ImageLimits) -> None:
+    if width * height > limits.max_pixels:
+        raise PhotoFailure("too_large", f"{width} x {height} pixels, more than images.max_pixels = {limits.max_pixels}")
+    if min(width, height) < 8:
+        raise PhotoFailure("bad_aspect", f"{width} x {height} pixels: a side of less than 8")
+    if max(width, height) > 20 * min(width, height):
+        raise PhotoFailure("bad_aspect", f"{width} x {height} pixels: one side more than 20 times the other")
+
+
+def _failure(error: Exception, name: str, data: bytes) -> PhotoFailure:
+    text = f"{name}: {type(error).__name__}: {error}"
+    if isinstance(error, MemoryError) or "out of memory" in str(error):
+        return PhotoFailure("decode_memory", text)
+    if isinstance(error, Image.DecompressionBombError):
+        return PhotoFailure("too_large", text)
+    if "truncated" in str(error).lower() or ends_early(name, data):
+        return PhotoFailure("truncated", text)
+    return PhotoFailure("corrupt", text)
+
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation to the transposition that undoes it; 1 and anything unknown need none."""
+
+_EXIF_ERRORS = (
+    ArithmeticError, AttributeError, EOFError, LookupError, OSError, SyntaxError, TypeError, ValueError, struct.error
+)  # fmt: skip
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    transposition = _transposition(image)
+    image = _narrow(image)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    image = image.convert("RGB")
+    return image if transposition is None else image.transpose(transposition)
+
+
+def _transposition(image: Image.Image) -> Image.Transpose | None:
+    try:
+        return _UPRIGHT.get(image.getexif().get(0x0112, 1))  # Pillow has turned a TIFF already, and taken the tag away
+    except _EXIF_ERRORS:  # broken metadata says nothing about the pixels
+        return None
+
+
+def _narrow(image: Image.Image) -> Image.Image:
+    """Scale 16-bit grey to 8 bits, where Pillow's own conversion would clip it to white."""
+    if image.mode in ("I", "F"):
+        raise PhotoFailure("unsupported_mode", f"pixels of mode {image.mode} have no known range")
+    if not image.mode.startswith("I;16"):
+        return image
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        bits, meaning = image.tag_v2.get(258), image.tag_v2.get(262)  # BitsPerSample, PhotometricInterpretation
+        if (bits, meaning) != ((16,), 1):
+            raise PhotoFailure("unsupported_mode", f"grey TIFF of {bits} bits, photometric interpretation {meaning}")
+    wide = np.asarray(image)
+    narrow = (wide >> 8).astype(np.uint8)
+    if "transparency" in image.info:
+        narrow[wide == image.info["transparency"]] = 255
+    return Image.fromarray(narrow)
+
+
+_RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+
+
+def _fit(image: Image.Image, preprocess: Preprocess) -> NDArray[np.uint8]:
+    """Resize and crop an RGB image in torchvision's arithmetic (transforms.functional: resize, center_crop)."""
+    size, (width, height) = preprocess.size, image.size
+    if preprocess.resize_mode == "squash":
+        width, height = size, size
+    elif width <= height:
+        width, height = size, int(size * height / width)
+    else:
+        width, height = int(size * width / height), size
+    image = image.resize((width, height), _RESAMPLING[preprocess.interpolation])
+    left, top = round((width - size) / 2), round((height - size) / 2)
+    return np.array(image.crop((left, top, left + size, top + size)))
