@@ -1,0 +1,59 @@
+"""Where images come from: what a photo's reference is, and the folder or server that holds the images."""
+
+from pathlib import Path
+from typing import Protocol
+
+from geotag_batch.config import ImagesConfig
+from geotag_batch.errors import ConfigError
+from geotag_batch.read.http import HttpSource
+from geotag_batch.read.images import FetchedImage
+from geotag_batch.read.local import LocalSource
+
+__all__ = ["FetchedImage", "HttpSource", "ImageSource", "LocalSource", "image_reference", "open_source"]
+
+
+class ImageSource(Protocol):
+    """Reads images by reference; any number of threads may do so at a time."""
+
+    def check_root(self) -> None:
+        """Raise ImageRootError unless the images as a whole are there."""
+
+    def signature(self, reference: str) -> str:
+        """Return what tells an image's present version from others, without reading it. Raises PhotoFailure."""
+
+    def fetch(self, reference: str) -> FetchedImage:
+        """Read an image. Raises PhotoFailure."""
+
+    def close(self) -> None:
+        """Give up what is under way, promptly."""
+
+
+def image_reference(images: ImagesConfig, gridimage_id: int, column_value: str | None) -> str | None:
+    """Return a photo's reference: what the catalogue's column says, None where it says nothing, or the template.
+
+    Raises ConfigError if the template cannot be filled in.
+    """
+    if images.column is not None:
+        return column_value or None
+    try:
+        return images.template.format(bucket=gridimage_id // 10000, gridimage_id=gridimage_id)
+    except (AttributeError, LookupError, ValueError) as error:
+        raise ConfigError(
+            f"images.template = {images.template!r} cannot be filled in: {error}",
+            hint="it may use {gridimage_id} and {bucket}, with formats as in {bucket:05d}",
+        ) from error
+
+
+def open_source(images: ImagesConfig, workspace_root: Path) -> ImageSource:
+    """Return the source that images.root names: a LocalSource or an HttpSource.
+
+    Raises ConfigError if it names neither a folder nor an http(s) URL.
+    """
+    if images.root.lower().startswith(("http://", "https://")):
+        return HttpSource(images)
+    if "://" in images.root:
+        raise ConfigError(
+            f"images.root = {images.root!r} is neither a folder nor an http(s) URL",
+            hint="mount the store as a folder, or serve it over http(s)",
+        )
+    return LocalSource(workspace_root / Path(images.root).expanduser(), images.max_bytes)
