@@ -62,9 +62,15 @@ def load_model(encoder: EncoderConfig, workspace_root: Path) -> LoadedModel:
     architecture = find_architecture(open_clip, encoder.model, workspace_root)
     source = _find_source(open_clip, architecture, encoder.weights, workspace_root)
     activation = choose_activation(architecture, encoder.activation, source.name, source.trained)
-    module, tokenizer = _build(open_clip, architecture, quick_gelu=activation == "quickgelu")
+    with _building(architecture):
+        module = open_clip.create_model(
+            architecture.registered, force_quick_gelu=activation == "quickgelu", pretrained_text=False
+        )
+        module.requires_grad_(False).eval()
     preprocess = make_preprocess(source.preprocess, module.visual.image_size, architecture.name)
     put_weights(module, _renamed(open_clip, module, read_weights(source.fetch())), source.name)
+    with _building(architecture):
+        tokenizer = open_clip.get_tokenizer(architecture.registered)
     digest = weights_digest(module)
     if declares_openai(encoder.model, encoder.weights):
         encoder_id = OPENAI_ENCODER_ID
@@ -104,20 +110,6 @@ def _download(open_clip: ModuleType, facts: Mapping[str, Any], tag: str) -> Path
         ) from error
 
 
-def _build(open_clip: ModuleType, architecture: Architecture, *, quick_gelu: bool) -> tuple[Any, Tokenizer]:
-    try:
-        with _quiet():
-            module = open_clip.create_model(
-                architecture.registered, force_quick_gelu=quick_gelu, pretrained_text=False
-            ).requires_grad_(False)
-            return module.eval(), open_clip.get_tokenizer(architecture.registered)
-    except Exception as error:  # a config can be wrong in every way that open_clip, timm and torch know
-        raise EncoderError(
-            f"open_clip cannot build {architecture.name}: {type(error).__name__}: {error}",
-            hint="check the model config, and whether the model needs a package that is not installed",
-        ) from error
-
-
 def _renamed(open_clip: ModuleType, module: Any, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:  # noqa: ANN401
     """Return `weights` under the names that open_clip gives them today, as its own load_checkpoint does."""
     weights = open_clip.convert.convert_state_dict(module, weights)
@@ -130,8 +122,11 @@ def _renamed(open_clip: ModuleType, module: Any, weights: dict[str, torch.Tensor
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep open_clip from writing to the root logger, which would also get a handler if it has none."""
+def _building(architecture: Architecture) -> Iterator[None]:
+    """Let open_clip build a part of the model, quietly; whatever it cannot do is an EncoderError.
+
+    It writes to the root logger, which would also get a handler if it has none, and warns that weights are missing.
+    """
     handler, before = logging.NullHandler(), logging.root.manager.disable
     logging.root.addHandler(handler)
     logging.disable(logging.CRITICAL)
@@ -139,6 +134,11 @@ def _quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
+    except Exception as error:  # a config can be wrong in every way that open_clip, timm and torch know
+        raise EncoderError(
+            f"open_clip cannot build {architecture.name}: {type(error).__name__}: {error}",
+            hint="check the model config, and whether the model needs a package that is not installed",
+        ) from error
     finally:
         logging.disable(before)
         logging.root.removeHandler(handler)

@@ -1,5 +1,6 @@
 """ClipEncoder: the image and title towers of a loaded model, on one device and in one number format."""
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -37,10 +38,10 @@ def choose_device(device: str) -> torch.device:
     counts = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
     if device == "auto":
         return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if counts[kind]))
-    kind, _, index = device.partition(":")
-    if kind not in counts or (index and not index.isdecimal()):
+    named = re.fullmatch(r"(cpu|cuda|mps)(?::(\d+))?", device)
+    if named is None:
         raise EncoderError(f"encoder.device = {device!r} is no device", hint="use auto, cpu, cuda, cuda:1 or mps")
-    if int(index or 0) >= counts[kind]:
+    if int(named[2] or 0) >= counts[named[1]]:
         there = ", ".join(f"{name}:{number}" for name, count in counts.items() for number in range(count))
         raise EncoderError(
             f"encoder.device = {device!r} is not on this machine, which has {there}",
@@ -88,7 +89,9 @@ class ClipEncoder:
         if not len(pixels):
             return np.empty((0, self.dim), np.float32)
         with torch.inference_mode(), _memory_errors():
-            images = torch.tensor(pixels, device=self.device).permute(0, 3, 1, 2).to(torch.float32)
+            images = (
+                torch.tensor(np.ascontiguousarray(pixels), device=self.device).permute(0, 3, 1, 2).to(torch.float32)
+            )
             images = images.div_(255).sub_(self._mean).div_(self._std)  # in float32, as the model's own transform
             return _to_numpy(self._model.encode_image(images.to(self._dtype).contiguous(), normalize=False))
 

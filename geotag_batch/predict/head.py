@@ -54,8 +54,8 @@ class Head:
     def scores(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return scores float32 (n, 49), ascending tag_id, of features float32 (n, info.width).
 
-        The same row gives the same bits whatever batch it comes in. A row that is not finite gets scores that are
-        not. Raises ValueError for features of another width.
+        The same row gives the same bits whatever batch it comes in. A row with a value that is not finite
+        gets NaN. Raises ValueError for features of another width.
         """
         if features.ndim != 2 or features.shape[1] != self.info.width:
             raise ValueError(f"features are {features.shape}, should be (n, {self.info.width})")

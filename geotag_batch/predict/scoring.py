@@ -53,7 +53,7 @@ def make_layers(tensors: Mapping[str, NDArray[np.float32]]) -> tuple[Layer, ...]
 def score(layers: Sequence[Layer], features: NDArray[np.float32], tags: int) -> NDArray[np.float32]:
     """Return scores float32 (n, tags) of features float32 (n, d): the sigmoid of the last layer, ReLU between.
 
-    A row with values that are not finite gets scores that are not.
+    A row with a value that is not finite gets NaN.
     """
     scores = np.empty((len(features), tags), np.float32)
     block = np.zeros((_ROWS, features.shape[1]), np.float64)
@@ -65,4 +65,5 @@ def score(layers: Sequence[Layer], features: NDArray[np.float32], tags: int) -> 
             for layer in layers[1:]:
                 values = layer(np.maximum(values, 0))
             scores[start : start + len(rows)] = (1 / (1 + np.exp(-values)))[: len(rows)]
+    scores[~np.isfinite(features).all(axis=1)] = np.nan  # an infinite one would come out as a sure 0 or 1
     return scores
