@@ -69,6 +69,11 @@ class Workspace:
         return self.root / "runs"
 
     @property
+    def pruned(self) -> Path:
+        """Return the folder of records of what was pruned."""
+        return self.root / "pruned"
+
+    @property
     def rejected(self) -> Path:
         """Return the folder of lines that ingest refused."""
         return self.root / "rejected"

@@ -32,7 +32,7 @@ def title_hash(title: str | None) -> str:
 def write_catalogue(workspace: Workspace, photos: list[dict[str, Any]], name: str = "photos") -> None:
     """Write photos/<name>.parquet with the columns that the photos name."""
     columns = {column.name: column for column in load_schema("photos").columns}
-    names = [name for name in columns if any(name in photo for photo in photos)]
+    names = [name for name in columns if name == "gridimage_id" or any(name in photo for photo in photos)]
     schema = pa.schema([(name, columns[name].arrow_type(512)) for name in names])
     folder = workspace.root / "photos"
     folder.mkdir(exist_ok=True)

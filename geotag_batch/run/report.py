@@ -14,9 +14,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from geotag_batch.run.plan import Plan
+from geotag_batch.run.prune import Removal
 from geotag_batch.write.runs import RunRecord
 
-__all__ = ["RunReporter", "configure_logging", "plan_json", "plan_text", "summary"]
+__all__ = ["RunReporter", "configure_logging", "plan_json", "plan_text", "removals_text", "summary"]
 
 logger = logging.getLogger("geotag")
 
@@ -120,6 +121,18 @@ def _command_that_goes_on(record: RunRecord) -> list[str]:
         if value is not None and (option, value) != ("select", "untagged"):
             words += [f"--{option.replace('_', '-')}", *([] if value == "True" else [value])]
     return words
+
+
+def removals_text(removals: list[Removal]) -> str:
+    """Return what a prune takes away, a line for each reason."""
+    if not removals:
+        return "nothing to remove"
+    lines = []
+    for why in dict.fromkeys(removal.why for removal in removals):
+        alike = [removal for removal in removals if removal.why == why]
+        rows, size = sum(removal.rows for removal in alike), sum(removal.bytes for removal in alike)
+        lines.append(f"{rows:,} rows in {len(alike):,} files, {size / 1e6:,.1f} MB: {why}")
+    return "\n".join(lines)
 
 
 def plan_json(plan: Plan) -> str:

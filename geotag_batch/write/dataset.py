@@ -4,11 +4,13 @@ A crash between two of them costs at most repeating the cheap part: embeddings w
 next run, failures without predictions stand as they are. A prediction is never there without its embedding.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from geotag_batch.atomic import publish
@@ -17,7 +19,15 @@ from geotag_batch.fingerprint import file_metadata
 from geotag_batch.schema import CURRENT_VERSION, check_table, load_schema
 from geotag_batch.workspace import Workspace
 
-__all__ = ["ChunkName", "ChunkTables", "commit_chunk", "read_file_metadata", "stored_weights", "write_table"]
+__all__ = [
+    "ChunkName",
+    "ChunkTables",
+    "commit_chunk",
+    "read_file_metadata",
+    "rewrite_without",
+    "stored_weights",
+    "write_table",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,23 +85,32 @@ def write_table(table: pa.Table, dataset: str, name: ChunkName, final: Path, sta
         policy_id=name.policy_id if dataset == "predictions" else None,
         weights_sha256=name.weights_sha256 if dataset == "embeddings" else None,
     )
-    expected = table.num_rows
+    publish(partial(_write_parquet, table.replace_schema_metadata(metadata)), final, staging)
 
-    def write(path: Path) -> None:
-        pq.write_table(
-            table.replace_schema_metadata(metadata),
-            path,
-            compression="zstd",
-            compression_level=1,  # vectors hardly compress; higher levels only cost time
-            use_dictionary=_dictionary_columns(table),
-            write_page_checksum=True,
-            row_group_size=1 << 20,
-        )
-        written = pq.ParquetFile(path).metadata.num_rows
-        if written != expected:
-            raise StorageError(f"{path}: {written} rows were written instead of {expected}")
 
-    publish(write, final, staging)
+def rewrite_without(workspace: Workspace, path: Path, ids: Collection[int]) -> None:
+    """Replace a committed file by one without the rows of `ids`, its metadata kept. Raises StorageError."""
+    try:
+        table = pq.ParquetFile(path, page_checksum_verification=True).read()
+    except (OSError, pa.ArrowException) as error:
+        raise StorageError(f"{path}: cannot be read: {error}", hint="run `geotag verify`") from error
+    gone = pc.is_in(table["gridimage_id"], value_set=pa.array(ids, pa.int64()))
+    publish(partial(_write_parquet, table.filter(pc.invert(gone))), path, workspace.staging, replace=True)
+
+
+def _write_parquet(table: pa.Table, path: Path) -> None:
+    pq.write_table(
+        table,
+        path,
+        compression="zstd",
+        compression_level=1,  # vectors hardly compress; higher levels only cost time
+        use_dictionary=_dictionary_columns(table),
+        write_page_checksum=True,
+        row_group_size=1 << 20,
+    )
+    written = pq.ParquetFile(path).metadata.num_rows
+    if written != table.num_rows:
+        raise StorageError(f"{path}: {written} rows were written instead of {table.num_rows}")
 
 
 def _dictionary_columns(table: pa.Table) -> list[str]:

@@ -1,0 +1,143 @@
+"""Re-reads everything committed and lists what is wrong; an interrupted run is not wrong.
+
+File by file, so memory does not grow with the archive: schema, page checksums, names against contents, fingerprints,
+values; then, in SQL, that no photo is there twice; then the counts of the run records, the heads, and files that
+nobody committed.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import pyarrow.parquet as pq
+
+from geotag_batch.duck import DuckError, connect, dataset_relation, execute_file
+from geotag_batch.errors import HeadError, StorageError
+from geotag_batch.predict.head import load_head
+from geotag_batch.run.check_file import DATASETS, check_file
+from geotag_batch.run.lock import is_locked
+from geotag_batch.workspace import Workspace
+from geotag_batch.write.pruned import read_pruned
+from geotag_batch.write.runs import RunRecord, read_run_records
+
+__all__ = ["Problem", "Report", "verify"]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong: where (a path below the workspace, or a run_id), and what."""
+
+    where: str
+    what: str
+
+
+@dataclass(slots=True)
+class Report:
+    """What verify saw. `problems` is empty for a sound workspace; `notes` are worth knowing and not wrong."""
+
+    files: int = 0
+    rows: Counter[str] = field(default_factory=Counter)
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, where: str, what: str) -> None:
+        """Add a problem."""
+        self.problems.append(Problem(where, what))
+
+
+def verify(workspace: Workspace) -> Report:
+    """Re-read the workspace. While a run is writing, its own counts are left out."""
+    report = Report()
+    counted: Counter[tuple[str, str]] = Counter()  # (run_id, dataset) -> rows
+    weights: dict[str, str] = {}  # encoder's folder -> the weights of its first file
+    for dataset in DATASETS:
+        for path in workspace.dataset_files(dataset):
+            where = str(path.relative_to(workspace.root))
+            checked = check_file(dataset, path)
+            report.files += 1
+            report.rows[dataset] += checked.rows
+            counted[checked.run_id, dataset] += checked.rows
+            for what in checked.problems:
+                report.add(where, what)
+            if checked.weights_sha256 not in (None, weights.setdefault(path.parent.name, checked.weights_sha256 or "")):
+                report.add(where, "was made with other weights than the encoder's first embeddings")
+    _check_repetition(workspace, report)
+    _check_runs(workspace, report, counted)
+    _check_heads(workspace, report)
+    _look_for_strangers(workspace, report)
+    return report
+
+
+def _check_repetition(workspace: Workspace, report: Report) -> None:
+    columns = ("gridimage_id", "run_id")
+    with connect(memory_limit="1GiB", spill=workspace.cache) as connection:
+        try:
+            for dataset in DATASETS:
+                committed = dataset_relation(workspace, dataset, columns)
+                connection.execute(f"CREATE TEMP VIEW {dataset} AS FROM {committed}")
+            for owner, run_id, photo, times in execute_file(connection, "checks", "repeated_predictions").fetchall():
+                report.add(run_id, f"photo {photo} was predicted {times} times by {owner}")
+            for owner, run_id, photo, times in execute_file(connection, "checks", "repeated_embeddings").fetchall():
+                report.add(run_id, f"photo {photo} was embedded {times} times by {owner}")
+            for run_id, photo in execute_file(connection, "checks", "predicted_and_failed").fetchall():
+                report.add(run_id, f"photo {photo} was predicted and failed")
+        except DuckError as error:
+            if not report.problems:  # else a file that is named already is in the way
+                report.add("predictions, embeddings, failures", f"cannot be read together: {error}")
+
+
+def _check_runs(workspace: Workspace, report: Report, counted: Counter[tuple[str, str]]) -> None:
+    try:
+        records = {record.run_id: record for record in read_run_records(workspace)}
+        for file, rows_before in read_pruned(workspace).items():
+            path = workspace.root / file
+            left = pq.ParquetFile(path).metadata.num_rows if path.exists() else 0
+            counted[path.name.rpartition("-")[0], file.partition("/")[0]] += rows_before - left
+    except (StorageError, OSError) as error:
+        report.add("runs", str(error))
+        return
+    busy = is_locked(workspace)
+    for record in records.values():
+        interrupted = record.status == "running"
+        if interrupted and not busy:
+            report.notes.append(f"run {record.run_id} was interrupted; what it committed is good")
+        if not (interrupted and busy):
+            _check_counts(record, report, counted, exactly=not interrupted)
+    for run_id in sorted({run_id for run_id, _ in counted} - records.keys()):
+        report.add(f"runs/{run_id}.json", "is missing, but there are files of that run")
+
+
+def _check_counts(record: RunRecord, report: Report, counted: Counter[tuple[str, str]], *, exactly: bool) -> None:
+    """Compare rows with the record: they agree, or, for a run that was killed before it could say so, are more."""
+    recorded = {"embeddings": record.embedded, "failures": record.failed, "predictions": record.predicted}
+    for dataset, expected in recorded.items():
+        found = counted[record.run_id, dataset]
+        # A run that ended with an error may have committed a chunk's embeddings before the disk refused the rest.
+        may_have_more = not exactly or record.status == "failed"
+        if found < expected or (found > expected and not may_have_more):
+            report.add(f"runs/{record.run_id}.json", f"says {expected} {dataset}, there are {found}")
+
+
+def _check_heads(workspace: Workspace, report: Report) -> None:
+    for folder in sorted(path for path in workspace.heads.glob("*") if path.is_dir()):
+        if not (folder / "head.json").exists():
+            report.notes.append(
+                f"{folder.relative_to(workspace.root)} has no head.json: an import that was interrupted"
+            )
+            continue
+        try:
+            load_head(workspace, folder.name)
+        except HeadError as error:
+            report.add(str(folder.relative_to(workspace.root)), error.message)
+
+
+def _look_for_strangers(workspace: Workspace, report: Report) -> None:
+    """Name files that stand among the committed ones and are none of them."""
+    for dataset in DATASETS:
+        committed = set(workspace.dataset_files(dataset))
+        folder = workspace.root / dataset
+        for path in sorted(folder.rglob("*")):
+            if not path.is_dir() and path not in committed:
+                report.add(str(path.relative_to(workspace.root)), "is not a committed file; move it away")
+    staged = sum(1 for path in workspace.staging.rglob("*") if path.is_file())
+    if staged and not is_locked(workspace):
+        report.notes.append(f"{staged} staged files of an interrupted run; the next run removes them")
