@@ -38,10 +38,15 @@ def catalogue_files(connection: Connection, workspace: Workspace, config: Config
     return files
 
 
-def catalogue_relation(files: list[str], config: Config, *, only: tuple[str, ...] | None = None) -> str:
+def catalogue_relation(
+    files: list[str], config: Config, *, only: tuple[str, ...] | None = None, glob: str | None = None
+) -> str:
     """Return SQL for the catalogue: the columns of schemas/photos.v1.json (or `only` those), cast to its types.
 
-    `image` is the column that images.column names, `image` itself by default. Raises CatalogueError naming file and column where a file is not Parquet or a column is of a wrong type.
+    It reads the `files`; with `glob`, which matches them, whatever that matches when it is read: views outlive files.
+
+    `image` is the column that images.column names, `image` itself by default.
+    Raises CatalogueError naming file and column where a file is not Parquet or a column is of a wrong type.
     """
     image = (config.images.column or "image").lower()
     present: set[str] = set()
@@ -56,8 +61,10 @@ def catalogue_relation(files: list[str], config: Config, *, only: tuple[str, ...
     chosen = ", ".join(
         _select(column, column.name in present, image if column.name == "image" else column.name) for column in columns
     )
-    listed = ", ".join(quote_literal(escape_glob(file)) for file in files)
-    return f"(SELECT {chosen} FROM read_parquet([{listed}], union_by_name = true, hive_partitioning = false))"
+    source = "[" + ", ".join(quote_literal(escape_glob(file)) for file in files) + "]"
+    if glob is not None:
+        source = quote_literal(glob)
+    return f"(SELECT {chosen} FROM read_parquet({source}, union_by_name = true, hive_partitioning = false))"
 
 
 def empty_catalogue_relation() -> str:
@@ -107,11 +114,11 @@ def _plain(kind: pa.DataType) -> pa.DataType:
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def _is_text_list(kind: pa.DataType) -> bool:
-    return (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and _is_text(_plain(kind.value_type))
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind)) and _is_text(_plain(kind.value_type))
 
 
 _FITS: dict[str, Callable[[pa.DataType], bool]] = {

@@ -1,0 +1,142 @@
+"""`geotag query`: one SELECT as table, CSV or JSON, and nothing else."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from geotag_batch.config import load_config
+from geotag_batch.errors import ConfigError, GeotagError, UsageError
+from geotag_batch.run.query import query
+from geotag_batch.workspace import Workspace
+from geotag_batch.write.views import rebuild_views
+from tests.builders import HEAD, RUN_1, commit, write_catalogue
+
+TITLE = 'Bob\'s \x1b[31mred\x07 "house", <b>\nsecond line'
+
+
+@pytest.fixture
+def filled(workspace: Workspace) -> Workspace:
+    """Return a workspace with one prediction, its views made, under a folder with an awkward name."""
+    moved = workspace.root.parent / "[a] it's=b"
+    shutil.move(workspace.root, moved)
+    found = Workspace(moved)
+    write_catalogue(found, [{"gridimage_id": 1, "title": TITLE}])
+    commit(found, RUN_1, predictions=[{"gridimage_id": 1}])
+    rebuild_views(found, load_config(found, {}).with_flags({"head.current": HEAD}))
+    return found
+
+
+def ask(workspace: Workspace, sql: str, format_: str = "table") -> str:
+    """Return the answer to a query."""
+    return "\n".join(query(workspace, load_config(workspace, {}), sql, format_))  # type: ignore[arg-type]
+
+
+def test_a_table_has_a_line_a_row_and_nothing_that_a_terminal_would_obey(filled: Workspace) -> None:
+    lines = ask(filled, "SELECT gridimage_id, title, tags, 0.123456::DOUBLE AS x, NULL AS y FROM predictions").split(
+        "\n"
+    )
+    assert len(lines) == 4
+    assert lines[0].split() == ["gridimage_id", "title", "tags", "x", "y"]
+    assert "\\x1b[31mred\\x07" in lines[2] and "\\x0a" in lines[2] and "0.1235" in lines[2]
+    assert "Energy infrastructure" in lines[2]
+    assert lines[3] == "(1 row)"
+
+
+def test_csv_comes_back_as_it_was(filled: Workspace) -> None:
+    text = ask(filled, "SELECT gridimage_id, title, tags FROM predictions", "csv")
+    assert list(csv.reader(text.splitlines(keepends=True))) == [
+        ["gridimage_id", "title", "tags"],
+        ["1", TITLE, '["Energy infrastructure"]'],
+    ]
+
+
+def test_json_is_valid_and_has_null_for_what_is_not_a_number(filled: Workspace) -> None:
+    sql = "SELECT title, tags, predicted_at, 'nan'::DOUBLE AS x, {'a': 'inf'::FLOAT} AS y FROM predictions"
+    (row,) = json.loads(ask(filled, sql, "json"))
+    assert row == {
+        "title": TITLE,
+        "tags": ["Energy infrastructure"],
+        "predicted_at": "2026-01-01T00:00:00",
+        "x": None,
+        "y": {"a": None},
+    }
+
+
+@pytest.mark.parametrize(("format_", "expected"), [("table", "x\n(0 rows)"), ("csv", "x"), ("json", "[\n]")])
+def test_no_rows_are_an_answer_too(filled: Workspace, format_: str, expected: str) -> None:
+    assert ask(filled, "SELECT 1 AS x WHERE false", format_) == expected
+
+
+def test_many_rows_are_all_there(filled: Workspace) -> None:
+    assert len(json.loads(ask(filled, "SELECT * FROM range(2500)", "json"))) == 2500
+    assert len(ask(filled, "SELECT * FROM range(2500)", "csv").splitlines()) == 2501
+    assert ask(filled, "SELECT * FROM range(2500)").splitlines()[-1] == "(2500 rows)"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "COPY (SELECT 1) TO '{target}'",
+        "EXPLAIN ANALYZE COPY (SELECT 1) TO '{target}'",
+        "SET threads = 1",
+        "ATTACH '{target}' AS other",
+        "SELECT 1; SELECT 2",
+        "SELECT 1; COPY (SELECT 1) TO '{target}'",
+        "CREATE TABLE x (y INT)",
+        "DROP VIEW predictions",
+        "INSTALL httpfs",
+        "CALL pragma_version()",
+        "PRAGMA database_list",
+        "",
+        "-- nothing",
+    ],
+)
+def test_anything_but_one_select_is_refused_and_does_nothing(filled: Workspace, sql: str) -> None:
+    target = filled.root / "written"
+    with pytest.raises(UsageError, match="runs one SELECT, this is"):
+        ask(filled, sql.replace("{target}", str(target).replace("'", "''")))
+    assert not target.exists()
+
+
+@pytest.mark.parametrize(
+    "sql", ["FROM predictions", "SHOW TABLES", "DESCRIBE predictions", "WITH a AS (SELECT 1) FROM a"]
+)
+def test_other_spellings_of_select_are_selects(filled: Workspace, sql: str) -> None:
+    assert ask(filled, sql)
+
+
+def test_files_outside_the_workspace_are_out_of_reach(filled: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("secret")
+    with pytest.raises(GeotagError, match="Permission Error"):
+        ask(filled, f"SELECT * FROM read_text('{tmp_path}/secret.txt')")
+
+
+@pytest.mark.parametrize(
+    ("sql", "message", "hint"),
+    [
+        ("SELEC 1", "not valid SQL", "one SELECT"),
+        ("FROM nowhere", "nowhere does not exist", "there are the views coverage, disagreements"),
+        ("SELECT nothing FROM predictions", '"nothing" not found', "DESCRIBE"),
+    ],
+)
+def test_a_mistake_in_the_sql_is_explained(filled: Workspace, sql: str, message: str, hint: str) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
+        ask(filled, sql)
+    assert hint in str(caught.value.hint)
+
+
+def test_a_workspace_without_views_says_how_to_make_them(workspace: Workspace) -> None:
+    with pytest.raises(ConfigError, match="is not there yet") as caught:
+        ask(workspace, "SELECT 1")
+    assert caught.value.hint == "make the views with `geotag views`"
+
+
+def test_a_moved_workspace_says_to_rebuild_the_views(filled: Workspace) -> None:
+    moved = filled.root.parent / "elsewhere"
+    filled.root.rename(moved)
+    with pytest.raises(ConfigError, match="the views were made when the workspace was in") as caught:
+        ask(Workspace(moved), "FROM predictions")
+    assert caught.value.hint == "run `geotag views`"
