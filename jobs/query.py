@@ -18,7 +18,7 @@ def command(workspace: Workspace, sql: str, format_: str) -> None:
     """Run one SELECT over the views of review.duckdb; "-" reads it from standard input.
 
     \b
-    geotag query "SELECT tag, photos FROM tag_counts ORDER BY photos DESC"
+    geotag query "SELECT tag, predicted FROM tag_counts LIMIT 10"
     geotag query "SHOW TABLES"
     geotag query "DESCRIBE predictions"
     """

@@ -106,6 +106,7 @@ class ChunkLoop:
             )
         logger.info("encoder %s on %s in %s", encoder.encoder_id, encoder.device, encoder.precision)
         self.record = replace(self.record, precision=encoder.precision, device=encoder.device)
+        self._reporter.begin()
         return Embedder(encoder, self._config.run.batch_size, stop)
 
     def _load_images(self, encoder: Encoder, feed: ChunkFeed, stop: Stop, tools: ExitStack) -> Iterator[LoadedImage]:

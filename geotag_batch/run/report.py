@@ -65,6 +65,10 @@ class RunReporter:
             self._progress.add_task("photos", total=self._total)
             yield
 
+    def begin(self) -> None:
+        """Start the clock of the rate anew: the encoder is loaded."""
+        self._started = time.monotonic()
+
     def committed(self, record: RunRecord) -> None:
         """Tell that a chunk is committed; `record` counts the run so far."""
         rate = record.photos / max(time.monotonic() - self._started, 1e-9)
