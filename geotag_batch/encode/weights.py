@@ -66,10 +66,11 @@ def _read_pickle(path: Path) -> object:
     try:
         # weights_only: nothing in the file is run. mmap: only what the model takes is read into memory.
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
-    except Exception as error:  # pickle, zip, the operating system and torch each have their own
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+    except OSError as error:
+        raise EncoderError(f"{path} cannot be read: {error}", hint="fetch it again, or check the disk") from error
+    except Exception as error:  # pickle, zip and torch each have their own; torch's text advises to run the code
         raise EncoderError(
-            f"{path} cannot be read as plain weights: {reason}",
+            f"{path} cannot be read as plain weights: it is damaged, of another kind, or needs code to be run",
             hint="fetch the file again; a pickle that needs code is never loaded, convert it to .safetensors",
         ) from error
 

@@ -181,8 +181,9 @@ def _head_ids(workspace: Workspace) -> list[str]:
 
 
 def _nearest(workspace: Workspace, text: str) -> str:
-    matches = difflib.get_close_matches(text, _head_ids(workspace), n=1, cutoff=0.4)
-    return f"; did you mean {matches[0]}?" if matches else ""
+    beginnings = {head_id[: len(text)]: head_id for head_id in _head_ids(workspace)}
+    matches = difflib.get_close_matches(text, beginnings, n=1, cutoff=0.5)
+    return f"; did you mean {beginnings[matches[0]]}?" if matches else ""
 
 
 def _read(path: Path) -> bytes:

@@ -62,11 +62,10 @@ def _read_torch(data: bytes, path: Path) -> dict[str, NDArray[np.float32]]:
 
     try:
         content: Any = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except Exception as error:  # pickle, zip and torch each have their own
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+    except Exception as error:  # pickle, zip and torch each have their own; torch's text advises to run the code
         raise HeadError(
-            f"{path} cannot be read as a plain state dict: {reason}",
-            hint="fetch the file again; a file that needs code to be loaded is refused, save the head's state_dict()",
+            f"{path} is no plain state dict: it is damaged, of another kind, or needs code to be run",
+            hint="fetch the file again, or save the head's state_dict() where it was trained",
         ) from error
     if not isinstance(content, Mapping):
         raise HeadError(f"{path} holds no state dict but {type(content).__name__}", hint="save the head's state_dict()")

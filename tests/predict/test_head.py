@@ -256,6 +256,8 @@ def test_a_head_is_found_by_its_beginning(head: HeadInfo, workspace: Workspace) 
         find_head_id(workspace, "test-")
     with pytest.raises(HeadError, match=f"did you mean {other}"):
         find_head_id(workspace, other.replace("test", "tset"))
+    with pytest.raises(HeadError, match="did you mean test-"):
+        find_head_id(workspace, "tesd")
 
 
 @pytest.mark.parametrize("name", ["../outside", "/etc", "", ".", "gone-00000000"])

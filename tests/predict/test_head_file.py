@@ -69,7 +69,7 @@ def test_a_pickle_with_code_is_refused_and_not_run(tmp_path: Path) -> None:
     torch.save({**tensors(), "x": Canary(canary)}, tmp_path / "zip.pth")
     (tmp_path / "raw.pth").write_bytes(pickle.dumps(Canary(canary)))
     for name in ("zip.pth", "raw.pth"):
-        with pytest.raises(HeadError, match=f"{name} cannot be read as a plain state dict") as caught:
+        with pytest.raises(HeadError, match=f"{name} is no plain state dict") as caught:
             read_head_file(tmp_path / name)
         assert "state_dict()" in str(caught.value.hint)
     assert not canary.exists()
