@@ -53,20 +53,18 @@ def decode_image(data: bytes, preprocess: Preprocess, limits: ImageLimits) -> ND
     name = image_format(data)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd metadata and of size; the size is decided here
+        pixels = limits.max_pixels if name == "WEBP" else 0  # opening a WebP sets up its decoder
         try:
-            return _fit(_to_rgb(_load(data, name, limits)), preprocess)
+            image = Image.open(io.BytesIO(data), formats=[name])
+            pixels = image.width * image.height
+            _check_size(*image.size, limits)
+            check_whole(name, data)
+            image.load()
+            return _fit(_to_rgb(image), preprocess)
         except PhotoFailure:
             raise
         except Exception as error:  # Pillow raises nearly any class on bytes made or broken to confuse it
-            raise _failure(error, name, data) from error
-
-
-def _load(data: bytes, name: str, limits: ImageLimits) -> Image.Image:
-    image = Image.open(io.BytesIO(data), formats=[name])
-    _check_size(*image.size, limits)
-    check_whole(name, data)
-    image.load()
-    return image
+            raise _failure(error, name, data, pixels) from error
 
 
 def _check_size(width: int, height: int, limits: ImageLimits) -> None:
@@ -78,7 +76,7 @@ def _check_size(width: int, height: int, limits: ImageLimits) -> None:
         raise PhotoFailure("bad_aspect", f"{width} x {height} pixels: one side more than 20 times the other")
 
 
-def _failure(error: Exception, name: str, data: bytes) -> PhotoFailure:
+def _failure(error: Exception, name: str, data: bytes, pixels: int) -> PhotoFailure:
     text = f"{name}: {type(error).__name__}: {error}"
     if isinstance(error, MemoryError) or "out of memory" in str(error):
         return PhotoFailure("decode_memory", text)
@@ -86,7 +84,18 @@ def _failure(error: Exception, name: str, data: bytes) -> PhotoFailure:
         return PhotoFailure("too_large", text)
     if "truncated" in str(error).lower() or ends_early(name, data):
         return PhotoFailure("truncated", text)
+    if _is_short_of_memory(pixels):
+        return PhotoFailure("decode_memory", f"{text} (or too little memory for {pixels} pixels)")
     return PhotoFailure("corrupt", text)
+
+
+def _is_short_of_memory(pixels: int) -> bool:
+    """Tell whether memory may have been the trouble: libjpeg and libwebp report too little of it as broken data."""
+    try:
+        np.empty(20 * pixels, np.uint8)  # the most that was seen to be needed, by WebP; reserved, not touched
+    except MemoryError:
+        return True
+    return False
 
 
 _UPRIGHT = {
