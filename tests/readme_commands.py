@@ -16,7 +16,7 @@ def command_section() -> str:
 
 
 def _helps(command: click.Command, name: str, parent: click.Context | None) -> list[tuple[str, str]]:
-    context = click.Context(command, info_name=name, parent=parent, terminal_width=100)
+    context = click.Context(command, info_name=name, parent=parent, terminal_width=100, **command.context_settings)
     found = [(context.command_path, command.get_help(context))]
     if isinstance(command, click.Group):
         for child in command.list_commands(context):

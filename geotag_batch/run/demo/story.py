@@ -31,12 +31,12 @@ _SEED = 2506
 _CHUNK_SIZE = 60
 
 QUESTIONS = (
-    ("Which tags were given most?", "SELECT tag, photos FROM tag_counts ORDER BY photos DESC, tag LIMIT 6"),
+    ("Which tags were given most?", "SELECT tag, predicted, contributed FROM tag_counts LIMIT 6"),
     (
         "Where should a person look first?",
-        "SELECT gridimage_id, title, tags, set_probability FROM review_queue LIMIT 5",
+        "SELECT gridimage_id, title, tags, round(set_probability, 2) AS sure FROM review_queue LIMIT 5",
     ),
-    ("What could not be read?", "SELECT error_class, count(*) AS photos FROM failures GROUP BY ALL ORDER BY ALL"),
+    ("What could not be read?", "SELECT error_class, permanent, count(*) AS photos FROM failures GROUP BY ALL"),
 )
 
 
@@ -87,7 +87,7 @@ class Demo:
         write_catalogue(self._photos, self._workspace)
         tagged = sum(photo.tagged for photo in self._photos)
         broken = Counter(photo.flaw for photo in self._photos if photo.flaw)
-        self._say(f"{tagged} are tagged already, {count - tagged} are not. Some images are no good: ")
+        self._say(f"{tagged} are tagged already, {count - tagged} are not. Some images are no good:")
         self._say("  " + ", ".join(f"{number} {flaw}" for flaw, number in sorted(broken.items())) + ".")
         self._say(f"Look at them in {self._workspace.root / 'images'}")
 
@@ -154,12 +154,14 @@ class Demo:
 
     def _start(self, arguments: Sequence[str]) -> "subprocess.Popen[str]":
         command, *rest = arguments
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("GEOTAG_")}
+        environ["OMP_NUM_THREADS"] = "1"  # more threads only slow a model of this size down
         return subprocess.Popen(
             [*self._geotag, command, "-C", str(self._workspace.root), *rest],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},  # more threads only slow a model of this size down
+            env=environ,
         )
 
     def _output(self, *arguments: str) -> str:
