@@ -120,7 +120,9 @@ class HttpSource:
             response = self._follow("GET", url)
             try:
                 if response.status != 200:
-                    response.read(_BLOCK, decode_content=False)  # a connection whose answer has been read can be used again
+                    response.read(
+                        _BLOCK, decode_content=False
+                    )  # a connection whose answer has been read can be used again
                 _check_status(response)
                 return FetchedImage(self._read(response), _signature(response))
             finally:
