@@ -148,12 +148,12 @@ def test_bfloat16_points_the_same_way(shared: Path, golden: Model) -> None:
 @pytest.mark.slow
 def test_bfloat16_points_the_same_way_at_full_size(shared: Path, full_size: EncoderConfig) -> None:
     exact = load_encoder(full_size, ROOT)
-    pixels = photos(shared, exact.preprocess)[:4]
-    images, titles = exact.encode_images(pixels), exact.encode_titles(TITLES)
+    pixels = photos(shared, exact.preprocess)[:2]  # without native bfloat16 a CPU needs a second each
+    images, titles = exact.encode_images(pixels), exact.encode_titles(TITLES[:4])
     del exact
     coarse = load_encoder(EncoderConfig(weights=full_size.weights, precision="bfloat16"), ROOT)
     assert least_cosine(coarse.encode_images(pixels), images) > 0.999
-    assert least_cosine(coarse.encode_titles(TITLES), titles) > 0.999
+    assert least_cosine(coarse.encode_titles(TITLES[:4]), titles) > 0.999
 
 
 def test_auto_is_float32_on_the_cpu(small: Model) -> None:
