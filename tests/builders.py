@@ -47,6 +47,7 @@ def commit(
     predictions: list[dict[str, Any]] | None = None,
     failures: list[dict[str, Any]] | None = None,
     head: str = HEAD,
+    encoder: str = ENCODER,
     number: int = 1,
 ) -> None:
     """Commit one chunk of rows; each row needs its gridimage_id, the rest has defaults."""
@@ -95,4 +96,4 @@ def commit(
         table("predictions", prediction, predictions),
         512,
     )
-    commit_chunk(workspace, ChunkName(run_id, number, ENCODER, head, POLICY, "0" * 64), tables)
+    commit_chunk(workspace, ChunkName(run_id, number, encoder, head, POLICY, "0" * 64), tables)

@@ -19,6 +19,12 @@ from tests.builders import write_catalogue
 from tests.heads import make_head
 
 
+def rows_of(workspace: Workspace, sql: str) -> list[tuple[Any, ...]]:
+    """Query a workspace's views with a plain DuckDB."""
+    with duckdb.connect(str(workspace.database), read_only=True) as connection:
+        return connection.execute(sql).fetchall()
+
+
 class Archive:
     """A workspace with `count` photos, ids from 1, each with an image of its own colour and a title."""
 
@@ -34,6 +40,7 @@ class Archive:
             self.draw(number)
         set_key(workspace, "encoder.model", "fake")
         set_key(workspace, "run.chunk_size", 5)
+        set_key(workspace, "run.workers", 1)  # each takes a moment to start
         self.use(make_head(workspace, FakeEncoder.encoder_id, seed=1))
 
     def write(self) -> None:
@@ -66,8 +73,7 @@ class Archive:
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Query the views with a plain DuckDB."""
-        with duckdb.connect(str(self.workspace.database), read_only=True) as connection:
-            return connection.execute(sql).fetchall()
+        return rows_of(self.workspace, sql)
 
     def scores(self, head: str) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Return the newest scores of all photos by `head`, in the order of ids."""

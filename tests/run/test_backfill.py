@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +29,7 @@ from geotag_batch.write.runs import read_run_records
 from tests.builders import query
 from tests.heads import make_head
 from tests.run.conftest import Archive
+from tests.run.processes import processes_of, wait_for
 
 Make = Callable[[int], Archive]
 GEOTAG = [sys.executable, "-c", "from geotag_batch.jobs.cli import main; main()"]
@@ -367,28 +367,6 @@ def test_a_killed_run_leaves_no_process_and_nothing_half_done(archive: Make) -> 
 def more_files_than(made: Archive, count: int) -> bool:
     """Return whether more than `count` files of predictions are committed."""
     return len(list(made.workspace.predictions.rglob("*.parquet"))) > count
-
-
-def processes_of(root: Path) -> list[str]:
-    """Return the command lines of running processes that name the workspace or have it open."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if str(root) in (folder / "cmdline").read_text() or any(
-                str(root) in os.readlink(link) for link in (folder / "fd").iterdir()
-            ):
-                found.append(folder.name)
-        except OSError:
-            continue
-    return found
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 30.0) -> None:
-    """Wait until a condition holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
 
 
 def test_a_run_with_nothing_to_do_imports_no_torch(archive: Make) -> None:
