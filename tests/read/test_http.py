@@ -179,7 +179,7 @@ def test_trouble_ends_within_the_time_allowed_and_is_tried_again(
     once = HttpSource(replace(images, fetch_attempts=1))
     started = time.monotonic()
     assert failure(once) == error_class
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 2.5
     once.close()
 
     server.behaviours["/images/8.jpg"] = first_then_seven(trouble)
@@ -197,7 +197,7 @@ def test_a_pause_that_the_server_asks_for_is_kept(
     server.behaviours["/images/7.jpg"] = first_then_seven(lambda request: request.answer(status, Retry_After=pause))
     started = time.monotonic()
     assert source.fetch("7.jpg").data == b"seven"
-    assert 0.9 < time.monotonic() - started < 2.9
+    assert 0.9 < time.monotonic() - started < 3.9
     assert server.asked["/images/7.jpg"] == 2
 
 
@@ -349,7 +349,7 @@ def test_a_root_that_stalls_does_not_answer(server: Server, source: HttpSource) 
     started = time.monotonic()
     with pytest.raises(ImageRootError):
         source.check_root()
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 3
 
 
 def test_closing_gives_up_what_is_under_way(server: Server, images: ImagesConfig) -> None:
