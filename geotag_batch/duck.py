@@ -148,10 +148,21 @@ def dataset_relation(
         nulls = ", ".join(f"CAST(NULL AS {kind}) AS {quote_identifier(name)}" for name, kind in typed)
         return f"(SELECT {nulls} WHERE false)"
     glob = quote_literal(f"{escape_glob(str(workspace.root))}/{dataset}/{DATASET_PATTERNS[dataset]}")
+    if any(part.partition("=")[0].lower() in partitions for part in workspace.root.parts):
+        # DuckDB takes the first head=... of a path, here one above the workspace; ours is the last one.
+        names = ", ".join(_last_in_path(name, partitions) for name, _ in typed)
+        return f"(SELECT {names} FROM read_parquet({glob}, hive_partitioning = false, filename = true))"
     hive = ", ".join(f"{quote_literal(name)}: {kind}" for name, kind in partitions.items())
     names = ", ".join(quote_identifier(name) for name, _ in typed)
     options = "hive_partitioning = true, hive_types = {" + hive + "}" + (", filename = true" if filename else "")
     return f"(SELECT {names} FROM read_parquet({glob}, {options}))"
+
+
+def _last_in_path(name: str, partitions: Mapping[str, str]) -> str:
+    if name not in partitions:
+        return quote_identifier(name)
+    pattern = quote_literal(f".*/{name}=([^/]*)/")
+    return f"CAST(regexp_extract(filename, {pattern}, 1) AS {partitions[name]}) AS {quote_identifier(name)}"
 
 
 _PARTITIONS: dict[str, dict[str, str]] = {
@@ -170,7 +181,8 @@ def run_records_relation(workspace: Workspace) -> str:
     glob = quote_literal(f"{escape_glob(str(workspace.runs))}/[0-9]*Z-*.json")
     columns = ", ".join(f"{quote_literal(name)}: {quote_literal(kind)}" for name, kind in typed)
     names = ", ".join(quote_identifier(name) for name, _ in typed)
-    return f"(SELECT {names} FROM read_json({glob}, format = 'unstructured', columns = {{{columns}}}))"
+    options = f"format = 'unstructured', hive_partitioning = false, columns = {{{columns}}}"
+    return f"(SELECT {names} FROM read_json({glob}, {options}))"
 
 
 def only_select(statements: Iterable[Statement]) -> bool:

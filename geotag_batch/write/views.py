@@ -24,7 +24,7 @@ from geotag_batch.duck import (
     sql_text,
 )
 from geotag_batch.errors import CatalogueError, StorageError
-from geotag_batch.taxonomy import tags
+from geotag_batch.taxonomy import tag_names, tags
 from geotag_batch.workspace import Workspace
 
 __all__ = ["VIEWS", "create_views", "rebuild_views", "views_are_stale"]
@@ -102,6 +102,7 @@ def _definitions(connection: Connection, workspace: Workspace, config: Config) -
     head = config.head.current
     substitutions = {
         "tags": _tags_relation(),
+        "tag_names": f"[{', '.join(map(quote_literal, tag_names()))}]",
         "catalogue": _catalogue(connection, workspace, config),
         "predictions": dataset_relation(workspace, "predictions"),
         "embeddings": dataset_relation(workspace, "embeddings", ("gridimage_id", "run_id")),

@@ -1,12 +1,12 @@
 -- Where the current head and the contributors disagree, of the photos that both have tagged (`--select tagged`).
--- Grain: one row per photo whose predicted tags are not the contributors', the surest predictions first.
+-- Grain: one row per photo whose predicted tags are not the contributors'.
 -- Columns: predicted, contributed (of the 49 tags), only_predicted, only_contributed, and those to decide by.
 WITH compared AS (
     SELECT
         gridimage_id,
         photos.title,
         predicted.tags AS predicted,
-        list_filter((SELECT list(tag ORDER BY position) FROM tags), lambda tag: tag IN photos.tags) AS contributed,
+        list_filter({{tag_names}}, lambda tag: tag IN photos.tags) AS contributed,
         predicted.set_probability,
         predicted.top_tag,
         predicted.top_score,
@@ -34,4 +34,3 @@ SELECT
     run_id
 FROM compared
 WHERE predicted <> contributed
-ORDER BY set_probability DESC, gridimage_id

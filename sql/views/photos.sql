@@ -13,5 +13,5 @@ SELECT
     realname,
     imagetaken,
     updated_at,
-    list_has_any(coalesce(tags, []), (SELECT list(tag) FROM tags)) AS tagged
+    coalesce(list_has_any(tags, {{tag_names}}), false) AS tagged
 FROM {{catalogue}}

@@ -2,19 +2,28 @@
 -- Grain: one row per photo that the current head has predicted.
 -- Columns: those of predictions_all, and photo_url.
 --
--- Newest is of the greatest run_id, found over two columns (gridimage_id, run_id) and joined back, so that scores and
--- the other wide columns are read once, as they stream by, and nothing wide is sorted or kept. The filters on head
--- leave out the other heads' files; one on gridimage_id reaches both sides of the join.
-WITH newest AS (
-    SELECT gridimage_id, max(run_id) AS run_id
+-- Newest is of the greatest run_id. Most photos have one prediction only, so the expensive step, grouping by photo, is
+-- kept to the others: `repeated` finds them by blocks of 16 ids, where there are more rows than distinct ids (a bit
+-- each). What is kept in memory is two narrow columns of those; scores and the other wide columns are read once, as
+-- they stream by. The comparison with coalesce, rather than OR IS NULL, lets DuckDB expect every row to pass, so that a
+-- join with the catalogue does not take this wide side to build its hash table from.
+WITH repeated AS (
+    SELECT gridimage_id >> 4 AS block
     FROM predictions_all
     WHERE head = {{head}}
+    GROUP BY block
+    HAVING count(*) > bit_count(bit_or(CAST(1 AS USMALLINT) << CAST(gridimage_id & 15 AS USMALLINT)))
+),
+newest AS (
+    SELECT gridimage_id, max(run_id) AS run_id
+    FROM predictions_all
+    WHERE head = {{head}} AND gridimage_id >> 4 IN (FROM repeated)
     GROUP BY gridimage_id
 )
 SELECT
     head,
     run_date,
-    gridimage_id,
+    predicted.gridimage_id,
     tags,
     scores,
     top_tag,
@@ -29,9 +38,9 @@ SELECT
     latitude,
     longitude,
     policy_id,
-    run_id,
+    predicted.run_id,
     predicted_at,
-    replace({{photo_url}}, '{gridimage_id}', CAST(gridimage_id AS VARCHAR)) AS photo_url
-FROM predictions_all
-JOIN newest USING (gridimage_id, run_id)
-WHERE head = {{head}}
+    replace({{photo_url}}, '{gridimage_id}', CAST(predicted.gridimage_id AS VARCHAR)) AS photo_url
+FROM predictions_all AS predicted
+LEFT JOIN newest USING (gridimage_id)
+WHERE head = {{head}} AND predicted.run_id = coalesce(newest.run_id, predicted.run_id)
