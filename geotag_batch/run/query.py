@@ -1,23 +1,26 @@
 """One SELECT over the views, and nothing else.
 
-A read-only connection still runs COPY and EXPLAIN ANALYZE COPY, so DuckDB's own statement type decides; the
-connection can besides reach no file but the workspace's and the catalogue's, and its settings are locked.
+run/one_select.py decides what is one; the connection is besides read-only, can reach no file but the workspace's and
+the catalogue's, and its settings are locked.
 """
 
 import csv
 import io
 import json
 import math
+import re
 from collections.abc import Iterator
 from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
-from geotag_batch.catalogue import catalogue_glob
 from geotag_batch.config import Config
-from geotag_batch.duck import Connection, DuckError, ParserError, connect, only_select, quote_literal
-from geotag_batch.errors import ConfigError, StorageError, UsageError
+from geotag_batch.duck import Connection, DuckError, connect, escape_glob, quote_literal
+from geotag_batch.errors import ConfigError, GeotagError, StorageError, UsageError
+from geotag_batch.run.one_select import require_one_select
 from geotag_batch.workspace import Workspace
+from geotag_batch.write.views import VIEWS
 
 __all__ = ["FORMATS", "query"]
 
@@ -35,9 +38,9 @@ def query(workspace: Workspace, config: Config, sql: str, format_: Format = "tab
     views are missing or stale; StorageError if a file cannot be read.
     """
     with _open(workspace, config) as connection:
-        _require_select(connection, workspace, sql)
+        statement = require_one_select(connection, sql)
         try:
-            cursor = connection.execute(sql)
+            cursor = connection.execute(statement)
             names = [column[0] for column in cursor.description or ()]
             rows = iter(lambda: cursor.fetchmany(_ROWS_AT_ONCE), [])
             yield from _WRITERS[format_](names, rows)
@@ -48,8 +51,9 @@ def query(workspace: Workspace, config: Config, sql: str, format_: Format = "tab
 def _open(workspace: Workspace, config: Config) -> Connection:
     if not workspace.database.exists():
         raise ConfigError(f"{workspace.database} is not there yet", hint="make the views with `geotag views`")
-    catalogue = Path(catalogue_glob(workspace, config).partition("*")[0]).parent
-    readable = ", ".join(quote_literal(str(folder)) for folder in (workspace.root, catalogue))
+    # DuckDB compares these with a path, and with a view's glob as it is written: "[" is "[[]" there.
+    folders = (str(workspace.root), escape_glob(str(workspace.root)), *_catalogue_folder(config))
+    readable = ", ".join(quote_literal(folder) for folder in folders)
     try:
         connection = connect(
             workspace.database, read_only=True, memory_limit=config.run.memory_limit, spill=workspace.cache
@@ -65,30 +69,43 @@ def _open(workspace: Workspace, config: Config) -> Connection:
     return connection
 
 
-def _require_select(connection: Connection, workspace: Workspace, sql: str) -> None:
-    try:
-        statements = connection.extract_statements(sql)
-    except ParserError as error:
-        raise UsageError(f"not valid SQL: {_first_line(error)}", hint="one SELECT, as text in quotes") from error
-    if not only_select(statements):
-        kinds = ", ".join(statement.type.name for statement in statements) or "nothing"
-        raise UsageError(
-            f"geotag query runs one SELECT, this is {kinds}",
-            hint=f"for anything else open the views in a shell of your own: duckdb {workspace.database}",
-        )
+def _catalogue_folder(config: Config) -> tuple[str, ...]:
+    """Return the folder above the first wildcard of a catalogue outside the workspace."""
+    path = config.photos.path
+    return (str(Path(re.split(r"[*?\[]", path)[0] + "x").parent),) if Path(path).is_absolute() else ()
 
 
-def _explain(error: DuckError, connection: Connection, workspace: Workspace) -> Exception:
+def _explain(error: DuckError, connection: Connection, workspace: Workspace) -> GeotagError:
     text = _first_line(error)
-    root = connection.execute("SELECT root FROM workspace").fetchall()[0][0]
+    listed = "SELECT view_name FROM duckdb_views() WHERE NOT internal ORDER BY view_name"
+    names = [row[0] for row in connection.execute(listed).fetchall()]
+    if set(VIEWS) - set(names):
+        return ConfigError(f"{workspace.database} has not the views of this version", hint="run `geotag views`")
+    ((root,),) = connection.execute("SELECT root FROM workspace").fetchall()
     if root != str(workspace.root):
         return ConfigError(f"the views were made when the workspace was in {root}", hint="run `geotag views`")
-    if "does not exist" in text and text.startswith("Catalog Error"):
-        names = connection.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal ORDER BY ALL").fetchall()
-        return UsageError(text, hint=f"there are the views {', '.join(name for (name,) in names)}")
-    if text.startswith(("IO Error", "Invalid Input Error: Failed to read", "Invalid Error")):
-        return StorageError(text, hint="run `geotag views` if files were added or removed, `geotag verify` otherwise")
+    for beginning, kind, hint in (
+        ("Catalog Error: Table with name", UsageError, f"there are the views {', '.join(names)}"),
+        (
+            "Invalid Input Error: Required module 'pytz'",
+            UsageError,
+            "cast times to TIMESTAMP, such as now()::TIMESTAMP",
+        ),
+        (
+            "Out of Memory Error",
+            StorageError,
+            "ask for fewer columns or rows, or raise run.memory_limit in geotag.toml",
+        ),
+        ("IO Error", StorageError, _AFTER_CHANGES),
+        ("Invalid Input Error: Failed to read", StorageError, _AFTER_CHANGES),
+        ("Invalid Error", StorageError, _AFTER_CHANGES),
+    ):
+        if text.startswith(beginning):
+            return kind(text, hint=hint)
     return UsageError(text, hint="`geotag query 'DESCRIBE predictions'` shows a view's columns")
+
+
+_AFTER_CHANGES = "run `geotag views` if files were added or removed, `geotag verify` otherwise"
 
 
 def _first_line(error: Exception) -> str:
@@ -145,6 +162,9 @@ def _plain(value: object) -> object:
 
 def _as_json(names: list[str], batches: Iterator[list[tuple[Any, ...]]]) -> Iterator[str]:
     """Yield one JSON array with a row a line; what is not a finite number is null."""
+    repeated = next((name for index, name in enumerate(names) if name in names[:index]), None)
+    if repeated is not None:
+        raise UsageError(f"two columns are called {repeated}, and a JSON object can hold one", hint="name one with AS")
     yield "["
     before = None
     for batch in batches:
@@ -159,17 +179,23 @@ def _as_json(names: list[str], batches: Iterator[list[tuple[Any, ...]]]) -> Iter
 
 
 def _json_value(value: object) -> object:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
     if isinstance(value, list | tuple):
         return [_json_value(item) for item in value]
     if isinstance(value, dict):
         return {str(key): _json_value(item) for key, item in value.items()}
-    if isinstance(value, datetime | date):
-        return value.isoformat()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Decimal):
+        return int(value) if value == int(value) else float(value)
+    return _scalar(value)
+
+
+def _scalar(value: object) -> object:
     if value is None or isinstance(value, bool | int | str):
         return value
-    return str(value)
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    return value.hex() if isinstance(value, bytes) else str(value)
 
 
 _WRITERS = {"table": _as_table, "csv": _as_csv, "json": _as_json}

@@ -3,12 +3,15 @@
 import csv
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from geotag_batch.config import load_config
-from geotag_batch.errors import ConfigError, GeotagError, UsageError
+from geotag_batch.errors import ConfigError, GeotagError, StorageError, UsageError
 from geotag_batch.run.query import query
 from geotag_batch.workspace import Workspace
 from geotag_batch.write.views import rebuild_views
@@ -65,6 +68,16 @@ def test_json_is_valid_and_has_null_for_what_is_not_a_number(filled: Workspace) 
     }
 
 
+def test_decimals_are_numbers_in_json(filled: Workspace) -> None:
+    assert ask(filled, "SELECT 0.5 AS x, 3.0 AS y, sum(1) AS z", "json") == '[\n{"x": 0.5, "y": 3, "z": 1}\n]'
+
+
+def test_two_columns_of_one_name_are_refused_in_json_rather_than_one_lost(filled: Workspace) -> None:
+    with pytest.raises(UsageError, match="two columns are called x"):
+        ask(filled, "SELECT 1 AS x, 2 AS x", "json")
+    assert ask(filled, "SELECT 1 AS x, 2 AS x", "csv") == "x,x\n1,2"
+
+
 @pytest.mark.parametrize(("format_", "expected"), [("table", "x\n(0 rows)"), ("csv", "x"), ("json", "[\n]")])
 def test_no_rows_are_an_answer_too(filled: Workspace, format_: str, expected: str) -> None:
     assert ask(filled, "SELECT 1 AS x WHERE false", format_) == expected
@@ -90,15 +103,41 @@ def test_many_rows_are_all_there(filled: Workspace) -> None:
         "INSTALL httpfs",
         "CALL pragma_version()",
         "PRAGMA database_list",
+        "WITH a AS (COPY (SELECT 1) TO '{target}') SELECT 1",
+        "WITH a AS (SELECT 1), b AS MATERIALIZED (COPY (FROM a) TO '{target}') FROM a ORDER BY 1 LIMIT 1",
+        "WITH a AS (INSERT INTO predictions VALUES (1)) SELECT 1",
         "",
         "-- nothing",
     ],
 )
 def test_anything_but_one_select_is_refused_and_does_nothing(filled: Workspace, sql: str) -> None:
     target = filled.root / "written"
-    with pytest.raises(UsageError, match="runs one SELECT, this is"):
+    with pytest.raises(UsageError, match="runs one SELECT, this"):
         ask(filled, sql.replace("{target}", str(target).replace("'", "''")))
     assert not target.exists()
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "FROM json_execute_serialized_sql(json_serialize_sql('WITH a AS (COPY (SELECT 1) TO ''{target}'') FROM a'))",
+        "SELECT (SELECT count(*) FROM query('SELECT 1'))",
+        "FROM enable_logging(storage = 'file', storage_path = '{target}')",
+        "FROM ENABLE_PROFILING(save_location = '{target}.json')",
+        "FROM checkpoint()",
+        "FROM tags, LATERAL (FROM read_text('{target}'))",
+    ],
+)
+def test_functions_that_do_more_than_read_the_views_are_refused(filled: Workspace, sql: str) -> None:
+    target = str(filled.root / "written").replace("'", "''''" if "serialized" in sql else "''")
+    with pytest.raises(UsageError, match="does not run the table function"):
+        ask(filled, sql.replace("{target}", target))
+    assert not list(filled.root.glob("written*"))
+
+
+def test_a_query_that_is_nested_beyond_reason_is_refused(filled: Workspace) -> None:
+    with pytest.raises(UsageError, match="nested too deeply"):
+        ask(filled, "SELECT " + "+".join(["1"] * 900))
 
 
 @pytest.mark.parametrize(
@@ -109,9 +148,19 @@ def test_other_spellings_of_select_are_selects(filled: Workspace, sql: str) -> N
 
 
 def test_files_outside_the_workspace_are_out_of_reach(filled: Workspace, tmp_path: Path) -> None:
-    (tmp_path / "secret.txt").write_text("secret")
+    (tmp_path / "secret.csv").write_text("secret")
     with pytest.raises(GeotagError, match="Permission Error"):
-        ask(filled, f"SELECT * FROM read_text('{tmp_path}/secret.txt')")
+        ask(filled, f"FROM '{tmp_path}/secret.csv'")
+
+
+def test_a_catalogue_outside_the_workspace_is_within_reach(filled: Workspace, tmp_path: Path) -> None:
+    outside = tmp_path / "cata[log]ue" / "2026"
+    outside.mkdir(parents=True)
+    shutil.move(filled.root / "photos" / "photos.parquet", outside / "part-1.parquet")
+    for path in (f"{tmp_path}/cata[[]log]ue/2026/part-?.parquet", f"{tmp_path}/*/20[0-9]6/*.parquet"):
+        config = load_config(filled, {}).with_flags({"photos.path": path, "head.current": HEAD})
+        rebuild_views(filled, config)
+        assert "1 row" in "\n".join(query(filled, config, "SELECT title FROM predictions"))
 
 
 @pytest.mark.parametrize(
@@ -119,6 +168,7 @@ def test_files_outside_the_workspace_are_out_of_reach(filled: Workspace, tmp_pat
     [
         ("SELEC 1", "not valid SQL", "one SELECT"),
         ("FROM nowhere", "nowhere does not exist", "there are the views coverage, disagreements"),
+        ("SELECT now()", "pytz", "now()::TIMESTAMP"),
         ("SELECT nothing FROM predictions", '"nothing" not found', "DESCRIBE"),
     ],
 )
@@ -140,3 +190,30 @@ def test_a_moved_workspace_says_to_rebuild_the_views(filled: Workspace) -> None:
     with pytest.raises(ConfigError, match="the views were made when the workspace was in") as caught:
         ask(Workspace(moved), "FROM predictions")
     assert caught.value.hint == "run `geotag views`"
+
+
+def test_a_file_without_our_views_says_to_rebuild_them(filled: Workspace) -> None:
+    filled.database.unlink()
+    duckdb.connect(str(filled.database)).close()
+    with pytest.raises(ConfigError, match="has not the views of this version") as caught:
+        ask(filled, "FROM predictions")
+    assert caught.value.hint == "run `geotag views`"
+
+
+def test_a_file_that_somebody_has_open_for_writing_says_so(filled: Workspace) -> None:
+    program = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(filled.database)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None and other.stdin is not None
+        assert other.stdout.readline() == b"open\n"
+        with pytest.raises(StorageError, match="cannot be opened") as caught:
+            ask(filled, "FROM predictions")
+        other.stdin.close()
+    assert "close the program that has it open for writing" in str(caught.value.hint)
+
+
+def test_a_query_larger_than_memory_spills_within_the_workspace(filled: Workspace) -> None:
+    config = load_config(filled, {}).with_flags({"run.memory_limit": "60MB"})
+    sql = "SELECT md5(range::VARCHAR) AS x FROM range(1500000) ORDER BY x DESC LIMIT 5 OFFSET 1400000"
+    assert "(5 rows)" in "\n".join(query(filled, config, sql))
