@@ -11,18 +11,18 @@ from geotag_batch.workspace import Workspace
 __all__ = ["hold_lock", "is_locked"]
 
 
-def _lock(workspace: Workspace) -> UnixFileLock:
-    # No fallback to a marker file: that would outlive a killed process.
-    return UnixFileLock(workspace.lock_file, timeout=0, fallback_to_soft=False)
+_PATIENCE = 0.5  # seconds: longer than another command needs to ask whether the workspace is locked
 
 
 @contextmanager
-def hold_lock(workspace: Workspace) -> Iterator[None]:
+def hold_lock(workspace: Workspace, patience: float = _PATIENCE) -> Iterator[None]:
     """Hold the lock for the length of a `with` block.
 
-    Raises LockedError at once if another process holds it, StorageError if the file system cannot lock.
+    Raises LockedError if another process still holds it after `patience` seconds, StorageError if the file system
+    cannot lock.
     """
-    lock = _lock(workspace)
+    # No fallback to a marker file: that would outlive a killed process.
+    lock = UnixFileLock(workspace.lock_file, timeout=patience, fallback_to_soft=False)
     try:
         lock.acquire()
     except Timeout as error:
@@ -45,7 +45,7 @@ def is_locked(workspace: Workspace) -> bool:
     if not workspace.lock_file.exists():
         return False
     try:
-        with hold_lock(workspace):
+        with hold_lock(workspace, patience=0):
             return False
     except LockedError:
         return True

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -20,6 +21,26 @@ with hold_lock(Workspace(Path(sys.argv[1]))):
     print("held", flush=True)
     time.sleep(60)
 """
+
+
+def test_asking_whether_it_is_locked_does_not_keep_a_run_from_starting(workspace: Workspace) -> None:
+    with hold_lock(workspace):
+        pass
+    stopped = threading.Event()
+
+    def ask() -> None:
+        while not stopped.is_set():
+            is_locked(workspace)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        for _ in range(20):
+            with hold_lock(workspace):
+                pass
+    finally:
+        stopped.set()
+        asking.join()
 
 
 def test_a_second_holder_is_refused_until_the_first_is_gone_even_by_kill(workspace: Workspace) -> None:
