@@ -29,7 +29,7 @@ check: $(INSTALLED) ## lint, formatting, types, import directions
 	$(BIN)/lint-imports
 
 test: $(INSTALLED) ## all tests
-	$(BIN)/python -m pytest -n auto --maxprocesses 4
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4
 
 bench: $(INSTALLED) ## measure photos per second on this machine
 	$(BIN)/python -m benchmarks.backfill
