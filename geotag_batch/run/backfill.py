@@ -15,6 +15,7 @@ from geotag_batch.run.plan import make_plan, target_of
 from geotag_batch.run.stop import Stop
 from geotag_batch.workspace import Workspace
 from geotag_batch.write.runs import RunRecord, new_run_id, utc_now
+from geotag_batch.write.views import rebuild_views, views_are_stale
 
 __all__ = ["Job", "run_backfill", "run_embed"]
 
@@ -54,6 +55,8 @@ def _run(
 ) -> RunRecord:
     started = utc_now()
     shutil.rmtree(workspace.staging, ignore_errors=True)  # left by a killed run: we hold the lock
+    if views_are_stale(workspace, config):  # left by a killed run too, or the workspace was moved
+        rebuild_views(workspace, config)
     with make_plan(workspace, config, job.selection, target) as plan:
         record = RunRecord(
             run_id=new_run_id(workspace),

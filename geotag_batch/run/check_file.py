@@ -52,8 +52,14 @@ def check_file(dataset: str, path: Path) -> Checked:
     problems += _metadata_problems(dataset, path, run_id, metadata)
     problems += _common_problems(table, run_id)
     problems += _VALUES[dataset](table)
+    if dataset == "predictions" and pc.unique(table["policy_id"]).to_pylist() not in ([_policy(metadata)], []):
+        problems.append(f"has rows of other policies than {_policy(metadata)}, which its metadata says")
     weights = metadata.get(b"geotag.weights_sha256")
     return Checked(run_id, table.num_rows, tuple(problems), weights.decode() if weights else None)
+
+
+def _policy(metadata: dict[bytes, bytes]) -> str:
+    return metadata.get(b"geotag.policy_id", b"").decode(errors="replace")
 
 
 def _expected(dataset: str, found: pa.Schema) -> pa.Schema:
@@ -120,6 +126,12 @@ def _prediction_problems(table: pa.Table) -> Iterator[str]:
         yield "top_tag is not always the tag with the greatest score"
     elif not np.array_equal(table["top_score"].to_numpy(), scores[np.arange(len(scores)), position]):
         yield "top_score is not always that tag's score"
+    certainty = table["set_probability"].to_numpy()
+    if not ((certainty >= 0) & (certainty <= 1)).all():
+        yield "set_probability is not always from 0 to 1"
+    forced = table.filter(table["forced"])
+    if pc.list_flatten(forced["tags"]).to_pylist() != forced["top_tag"].to_pylist():
+        yield "forced rows have other tags than top_tag"
     flat = pc.list_flatten(table["tags"]).to_pylist()
     if not set(flat) <= set(names):
         yield f"tags has {sorted(set(flat) - set(names))[0]!r}, which is none of the {len(names)}"

@@ -27,7 +27,7 @@ from geotag_batch.run.tables import Stamp
 from geotag_batch.workspace import Workspace
 from geotag_batch.write.dataset import ChunkName, commit_chunk, stored_weights
 from geotag_batch.write.runs import RunRecord, utc_now, write_run_record
-from geotag_batch.write.views import rebuild_views
+from geotag_batch.write.views import rebuild_views, views_are_stale
 
 __all__ = ["ChunkLoop"]
 
@@ -166,8 +166,8 @@ class ChunkLoop:
             timings={stage: round(value, 3) for stage, value in seconds.items()},
         )
         write_run_record(self._workspace, self.record)
-        if number == 1:
-            rebuild_views(self._workspace, self._config)  # a dataset may have got its first file
+        if views_are_stale(self._workspace, self._config):  # a dataset has got its first file
+            rebuild_views(self._workspace, self._config)
         self._reporter.committed(self.record)
 
     def _finish(self, status: str, reason: str | None, exit_code: int) -> None:

@@ -6,9 +6,9 @@ nobody committed.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-
-import pyarrow.parquet as pq
+from pathlib import Path
 
 from geotag_batch.duck import DuckError, connect, dataset_relation, execute_file
 from geotag_batch.errors import HeadError, StorageError
@@ -45,26 +45,39 @@ class Report:
 
 
 def verify(workspace: Workspace) -> Report:
-    """Re-read the workspace. While a run is writing, its own counts are left out."""
+    """Re-read the workspace, also while a run is writing to it."""
     report = Report()
+    records = _read_records(workspace, report)  # before the files: what a record counts was committed before it
     counted: Counter[tuple[str, str]] = Counter()  # (run_id, dataset) -> rows
+    rows: dict[str, int] = {}  # file -> rows
     weights: dict[str, str] = {}  # encoder's folder -> the weights of its first file
     for dataset in DATASETS:
         for path in workspace.dataset_files(dataset):
             where = str(path.relative_to(workspace.root))
             checked = check_file(dataset, path)
-            report.files += 1
+            rows[where] = checked.rows
             report.rows[dataset] += checked.rows
             counted[checked.run_id, dataset] += checked.rows
             for what in checked.problems:
                 report.add(where, what)
             if checked.weights_sha256 not in (None, weights.setdefault(path.parent.name, checked.weights_sha256 or "")):
                 report.add(where, "was made with other weights than the encoder's first embeddings")
+    report.files = len(rows)
     _check_repetition(workspace, report)
-    _check_runs(workspace, report, counted)
+    _add_pruned(workspace, report, counted, rows)
+    if records is not None:
+        _check_runs(workspace, report, counted, records)
     _check_heads(workspace, report)
     _look_for_strangers(workspace, report)
     return report
+
+
+def _read_records(workspace: Workspace, report: Report) -> list[RunRecord] | None:
+    try:
+        return read_run_records(workspace)
+    except StorageError as error:
+        report.add("runs", error.message)
+        return None
 
 
 def _check_repetition(workspace: Workspace, report: Report) -> None:
@@ -85,34 +98,45 @@ def _check_repetition(workspace: Workspace, report: Report) -> None:
                 report.add("predictions, embeddings, failures", f"cannot be read together: {error}")
 
 
-def _check_runs(workspace: Workspace, report: Report, counted: Counter[tuple[str, str]]) -> None:
+def _add_pruned(
+    workspace: Workspace, report: Report, counted: Counter[tuple[str, str]], rows: Mapping[str, int]
+) -> None:
+    """Count what was pruned as if it were there still, so that a run's record can be compared."""
     try:
-        records = {record.run_id: record for record in read_run_records(workspace)}
-        for file, rows_before in read_pruned(workspace).items():
-            path = workspace.root / file
-            left = pq.ParquetFile(path).metadata.num_rows if path.exists() else 0
-            counted[path.name.rpartition("-")[0], file.partition("/")[0]] += rows_before - left
-    except (StorageError, OSError) as error:
-        report.add("runs", str(error))
+        pruned = read_pruned(workspace)
+    except StorageError as error:
+        report.add("pruned", error.message)
         return
+    for file, states in pruned.items():
+        left = rows.get(file, 0)
+        if left not in states:  # a prune that was killed leaves an earlier state, which is not wrong
+            report.add(file, f"has {left} rows, after it was pruned it should have {min(states)}")
+        dataset, _, _ = file.partition("/")
+        run_id, _, _ = Path(file).name.rpartition("-")
+        counted[run_id, dataset] += max(states) - left
+
+
+def _check_runs(
+    workspace: Workspace, report: Report, counted: Counter[tuple[str, str]], records: list[RunRecord]
+) -> None:
     busy = is_locked(workspace)
-    for record in records.values():
-        interrupted = record.status == "running"
-        if interrupted and not busy:
+    for record in records:
+        if record.status == "running" and not busy:
             report.notes.append(f"run {record.run_id} was interrupted; what it committed is good")
-        if not (interrupted and busy):
-            _check_counts(record, report, counted, exactly=not interrupted)
-    for run_id in sorted({run_id for run_id, _ in counted} - records.keys()):
-        report.add(f"runs/{run_id}.json", "is missing, but there are files of that run")
+        _check_counts(record, report, counted)
+    for run_id in sorted({run_id for run_id, _ in counted} - {record.run_id for record in records}):
+        if not workspace.run_file(run_id).exists():  # else it began after the records were read
+            report.add(f"runs/{run_id}.json", "is missing, but there are files of that run")
 
 
-def _check_counts(record: RunRecord, report: Report, counted: Counter[tuple[str, str]], *, exactly: bool) -> None:
-    """Compare rows with the record: they agree, or, for a run that was killed before it could say so, are more."""
+def _check_counts(record: RunRecord, report: Report, counted: Counter[tuple[str, str]]) -> None:
+    """Compare rows with the record: they agree, or, for a run that could not say the last of it, are more."""
     recorded = {"embeddings": record.embedded, "failures": record.failed, "predictions": record.predicted}
+    # One under way, or killed, has committed a chunk that it has not counted; one that ended with an error may have
+    # committed a chunk's embeddings before the disk refused the rest.
+    may_have_more = record.status in ("running", "failed")
     for dataset, expected in recorded.items():
         found = counted[record.run_id, dataset]
-        # A run that ended with an error may have committed a chunk's embeddings before the disk refused the rest.
-        may_have_more = not exactly or record.status == "failed"
         if found < expected or (found > expected and not may_have_more):
             report.add(f"runs/{record.run_id}.json", f"says {expected} {dataset}, there are {found}")
 

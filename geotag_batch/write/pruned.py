@@ -36,17 +36,18 @@ def record_pruned(workspace: Workspace, files: Iterable[PrunedFile]) -> Path:
     return final
 
 
-def read_pruned(workspace: Workspace) -> Mapping[str, int]:
-    """Return, for each file that was ever to be pruned, how many rows it had at first.
+def read_pruned(workspace: Workspace) -> Mapping[str, set[int]]:
+    """Return, for each file that was ever to be pruned, the numbers of rows that it may have.
 
+    The greatest is what its run committed, the least what all prunes leave of it.
     Raises StorageError naming a record that cannot be read.
     """
-    before: dict[str, int] = {}
+    rows: dict[str, set[int]] = {}
     for path in sorted(workspace.pruned.glob("[0-9]*Z-*.json")):
         try:
             for entry in json.loads(path.read_bytes())["files"]:
                 file = PrunedFile(**entry)
-                before[file.file] = max(before.get(file.file, 0), file.rows_before)
+                rows.setdefault(file.file, set()).update((file.rows_before, file.rows_after))
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise StorageError(f"{path}: is not a readable record of a prune: {error}") from error
-    return before
+    return rows

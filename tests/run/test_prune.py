@@ -90,6 +90,31 @@ def test_rows_that_are_lost_after_a_prune_are_still_missed(archive: Make) -> Non
     assert [problem.what for problem in verify(made.workspace).problems] == ["says 7 predictions, there are 5"]
 
 
+def test_rows_that_are_lost_from_a_file_that_was_pruned_are_still_missed(archive: Make) -> None:
+    made, _, second = two_heads(archive)
+    made.photos = [photo for photo in made.photos if photo["gridimage_id"] != 1]
+    made.write()
+    (pruned,) = [
+        removal.path
+        for removal in prune(made.workspace, made.config, PruneRequest(withdrawn=True))
+        if f"head={second}" in removal.path.parts
+    ]
+    rows = query(f"SELECT count(*) FROM '{pruned}'")[0][0]
+    pruned.unlink()
+    assert [problem.what for problem in verify(made.workspace).problems] == [
+        f"has 0 rows, after it was pruned it should have {rows}"
+    ]
+
+
+def test_a_file_that_was_pruned_and_is_broken_now_is_named(archive: Make) -> None:
+    made, _, _ = two_heads(archive)
+    made.photos = made.photos[1:]
+    made.write()
+    path = prune(made.workspace, made.config, PruneRequest(withdrawn=True))[0].path
+    path.write_bytes(b"half")
+    assert any("cannot be read" in problem.what for problem in verify(made.workspace).problems)
+
+
 def test_planning_removes_nothing(archive: Make) -> None:
     made, first, _ = two_heads(archive)
     assert sum(removal.bytes for removal in plan_prune(made.workspace, made.config, PruneRequest(heads=(first,)))) > 0

@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from geotag_batch.run import check_file
+from geotag_batch.run import verify as verify_module
 from geotag_batch.run.verify import verify
 from geotag_batch.workspace import Workspace
 from geotag_batch.write.runs import RunRecord, write_run_record
@@ -76,6 +78,10 @@ def test_a_damaged_file_is_named(workspace: Workspace, damage: Callable[[Path], 
         ({"top_tag": "Coastal"}, "top_tag is not always the tag with the greatest score"),
         ({"top_score": 0.8}, "top_score is not always that tag's score"),
         ({"scores": np.full(49, np.nan, np.float32)}, "scores are not all from 0 to 1"),
+        ({"set_probability": np.nan}, "set_probability is not always from 0 to 1"),
+        ({"forced": True, "tags": []}, "forced rows have other tags than top_tag"),
+        ({"forced": True, "tags": ["Coastal"]}, "forced rows have other tags than top_tag"),
+        ({"policy_id": "policy-2"}, "has rows of other policies than policy-1"),
         ({"run_id": RUN_2}, f"has rows of run {RUN_2}"),
     ],
 )
@@ -148,6 +154,25 @@ def test_a_run_that_was_killed_before_it_could_count_is_not_wrong(workspace: Wor
         f"run {RUN_1} was interrupted; what it committed is good",
         "1 staged files of an interrupted run; the next run removes them",
     ]
+
+
+def test_a_run_that_commits_and_ends_meanwhile_is_not_wrong(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run commits a chunk and says so, and another begins, between the records and the files."""
+    record(workspace, RUN_1, status="running")
+
+    def commit_first(dataset: str, path: Path) -> check_file.Checked:
+        if not workspace.run_file(RUN_2).exists():
+            record(workspace, RUN_1, predicted=2)
+            record(workspace, RUN_2, status="running")
+            commit(workspace, RUN_2, predictions=[{"gridimage_id": 3}])
+        return check_file.check_file(dataset, path)
+
+    commit(workspace, RUN_1, failures=[{"gridimage_id": 9, "permanent": True}])
+    commit(workspace, RUN_1, predictions=[{"gridimage_id": 1}, {"gridimage_id": 2}])
+    monkeypatch.setattr(verify_module, "check_file", commit_first)
+    assert problems(workspace) == []
 
 
 def test_files_of_a_run_without_record_are_named(workspace: Workspace) -> None:
