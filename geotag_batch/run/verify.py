@@ -35,7 +35,7 @@ class Report:
     """What verify saw. `problems` is empty for a sound workspace; `notes` are worth knowing and not wrong."""
 
     files: int = 0
-    rows: Counter[str] = field(default_factory=Counter)
+    rows: dict[str, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -56,7 +56,7 @@ def verify(workspace: Workspace) -> Report:
             where = str(path.relative_to(workspace.root))
             checked = check_file(dataset, path)
             rows[where] = checked.rows
-            report.rows[dataset] += checked.rows
+            report.rows[dataset] = report.rows.get(dataset, 0) + checked.rows
             counted[checked.run_id, dataset] += checked.rows
             for what in checked.problems:
                 report.add(where, what)
