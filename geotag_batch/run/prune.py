@@ -96,7 +96,8 @@ def prune(workspace: Workspace, config: Config, request: PruneRequest) -> list[R
 
 def _whole_files(workspace: Workspace, dataset: str, key: str, names: Iterable[str]) -> Iterator[Removal]:
     for name in names:
-        files = [path for path in workspace.dataset_files(dataset) if f"{key}={name}" in path.parts]
+        folder = workspace.root / dataset / f"{key}={name}"
+        files = [path for path in workspace.dataset_files(dataset) if folder in path.parents]
         if not files:
             stored = sorted(path.name.partition("=")[2] for path in (workspace.root / dataset).glob(f"{key}=*"))
             raise UsageError(

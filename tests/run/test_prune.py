@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 
 from geotag_batch.atomic import remove_committed
+from geotag_batch.config import Config
 from geotag_batch.encode.fake import FakeEncoder
 from geotag_batch.errors import CatalogueError, UsageError
 from geotag_batch.run import prune as prune_module
 from geotag_batch.run.prune import PruneRequest, plan_prune, prune
 from geotag_batch.run.verify import verify
-from tests.builders import query, write_catalogue
+from geotag_batch.workspace import Workspace
+from tests.builders import RUN_1, commit, query, write_catalogue
 from tests.heads import make_head
 from tests.run.conftest import Archive
 
@@ -113,6 +115,14 @@ def test_a_file_that_was_pruned_and_is_broken_now_is_named(archive: Make) -> Non
     path = prune(made.workspace, made.config, PruneRequest(withdrawn=True))[0].path
     path.write_bytes(b"half")
     assert any("cannot be read" in problem.what for problem in verify(made.workspace).problems)
+
+
+def test_a_head_named_like_a_folder_above_the_workspace_takes_nothing_with_it(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "head=head-1" / "archive")
+    commit(workspace, RUN_1, head="head-2", predictions=[{"gridimage_id": 1}])
+    with pytest.raises(UsageError, match="there are no predictions of head 'head-1'"):
+        plan_prune(workspace, Config(), PruneRequest(heads=("head-1",)))
+    assert plan_prune(workspace, Config(), PruneRequest(heads=("head-2",)))
 
 
 def test_planning_removes_nothing(archive: Make) -> None:
