@@ -84,6 +84,11 @@ class Workspace:
         return self.root / "cache"
 
     @property
+    def reports(self) -> Path:
+        """Return the folder of tables, figures and pages that commands draw; nothing reads them back."""
+        return self.root / "reports"
+
+    @property
     def staging(self) -> Path:
         """Return the folder of files that are not committed yet."""
         return self.root / "staging"

@@ -101,20 +101,16 @@ def policy(workspace: Workspace, head: str, threshold: float | None, at_least_on
     if threshold is None and at_least_one is None:
         raise click.UsageError("give --threshold, --at-least-one or --abstain")
     info = set_policy(workspace, head, threshold=threshold, at_least_one=at_least_one)
-    click.echo(f"{info.head_id}: {_decides(info)} ({info.policy.policy_id})")
+    click.echo(f"{info.head_id}: {info.policy.describe()} ({info.policy.policy_id})")
 
 
 def _summary(head: HeadInfo) -> str:
     metrics = ", ".join(f"{name} {value:.3f}" for name, value in head.metrics.items()) or "none known"
     return (
-        f"    {head.type} on {' + '.join(head.modalities)}; {_decides(head)}\n"
+        f"    {head.type} on {' + '.join(head.modalities)}; {head.policy.describe()}\n"
         f"    encoder {head.encoder_id} ({head.encoder_declared})\n"
         f"    metrics {metrics}"
     )
-
-
-def _decides(head: HeadInfo) -> str:
-    return f"tags over {head.policy.threshold:g}, {'at least one' if head.policy.at_least_one else 'or none'}"
 
 
 def _document(head: HeadInfo, current: str | None) -> dict[str, object]:
