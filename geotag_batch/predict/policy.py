@@ -89,7 +89,8 @@ class Policy:
 
         Of equal highest scores the first tag counts.
         """
-        chosen: NDArray[np.bool_] = np.greater(scores, np.asarray(self.threshold, np.float32))
+        chosen = np.zeros(scores.shape, np.bool_)
+        np.greater(scores, np.asarray(self.threshold, np.float32), out=chosen)
         if self.at_least_one:
             bare = np.flatnonzero(~chosen.any(axis=1))
             chosen[bare, scores[bare].argmax(axis=1)] = True
