@@ -99,6 +99,7 @@ class Policy:
     def decide(self, scores: NDArray[np.float32]) -> Decisions:
         """Return the decisions for scores float32 (n, tags), each finite and from 0 to 1; `choose`, with reasons."""
         chosen = self.choose(scores)
-        forced: NDArray[np.bool_] = ~(scores > np.asarray(self.threshold, np.float32)).any(axis=1) & self.at_least_one
+        bare = ~np.greater(scores, np.asarray(self.threshold, np.float32)).any(axis=1)
+        forced: NDArray[np.bool_] = np.logical_and(self.at_least_one, bare)
         right = np.where(chosen, scores, 1 - scores.astype(np.float64))
         return Decisions(chosen, forced, scores.argmax(axis=1).astype(np.int64), right.prod(axis=1).astype(np.float32))
