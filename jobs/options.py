@@ -7,9 +7,10 @@ from typing import Any, TypeVar
 import click
 
 from geotag_batch.config import Config, load_config
+from geotag_batch.predict.features import MODALITIES
 from geotag_batch.workspace import Workspace
 
-__all__ = ["configured", "format_option", "workspace_option"]
+__all__ = ["configured", "format_option", "modalities_type", "workspace_option"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -19,6 +20,20 @@ class _WorkspaceParam(click.ParamType[Workspace]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Workspace:  # noqa: ANN401
         return value if isinstance(value, Workspace) else Workspace.find(Path(value))
+
+
+class _Modalities(click.ParamType[tuple[str, ...]]):
+    name = "list"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:  # noqa: ANN401
+        asked = [part.strip() for part in value.split(",")]
+        unknown = [part for part in asked if part not in MODALITIES]
+        if unknown:
+            self.fail(f"{unknown[0]!r} is none of {', '.join(MODALITIES)}", param, ctx)
+        return tuple(modality for modality in MODALITIES if modality in asked)
+
+
+modalities_type = _Modalities()
 
 
 def workspace_option(command: Command) -> Command:

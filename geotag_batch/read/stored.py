@@ -1,13 +1,17 @@
 """Reading back what earlier runs committed: vectors as stored, and scores, matched by id and never by position."""
 
+import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from geotag_batch.atomic import make_folder
 from geotag_batch.errors import StorageError
 
 __all__ = ["Vectors", "list_values", "read_scores", "read_vectors"]
@@ -29,13 +33,36 @@ class Vectors:
             np.zeros((n, dim), np.float16), np.zeros((n, dim), np.float16), np.zeros(n, np.bool_), np.zeros(n, np.bool_)
         )
 
+    @classmethod
+    def mapped(cls, n: int, dim: int, folder: Path) -> "Vectors":
+        """Return n rows without vectors whose arrays lie in a file without a name in `folder`, mapped into memory.
 
-def read_vectors(ids: NDArray[np.int64], files: Sequence[str | None], dim: int) -> Vectors:
+        The system may put them out of memory and fetch them again; the file is gone with the last of the arrays.
+        Raises StorageError if the disk has no room: it is all reserved here, for a mapped page that finds none
+        would kill the process.
+        """
+        if not n:
+            return cls.empty(n, dim)
+        try:
+            make_folder(folder)
+            with tempfile.TemporaryFile(dir=folder) as file:
+                os.posix_fallocate(file.fileno(), 0, 2 * n * dim * 2)
+                vectors = np.asarray(np.memmap(file, np.float16, "r+", shape=(2, n, dim)))
+        except OSError as error:
+            raise StorageError(
+                f"{folder}: no room for the vectors of {n:,} photos, {4 * n * dim / 1e6:,.0f} MB: {error.strerror}",
+                hint="free space on that disk",
+            ) from error
+        return cls(vectors[0], vectors[1], np.zeros(n, np.bool_), np.zeros(n, np.bool_))
+
+
+def read_vectors(ids: NDArray[np.int64], files: Sequence[str | None], dim: int, into: Vectors | None = None) -> Vectors:
     """Return the vectors of `ids` (n,), each from its file of the embeddings dataset (None: it has none yet).
 
-    Raises StorageError if a file is unreadable, lacks an id, or has vectors of another length than `dim`.
+    They are put `into` the given n rows, if any. Raises StorageError if a file is unreadable, lacks an id, or has
+    vectors of another length than `dim`.
     """
-    vectors = Vectors.empty(len(ids), dim)
+    vectors = Vectors.empty(len(ids), dim) if into is None else into
     for rows, table, taken in _by_file(ids, files, ["gridimage_id", "image_embedding", "title_embedding"]):
         for name, target, has in (
             ("image_embedding", vectors.image, vectors.has_image),

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from filelock import Timeout, UnixFileLock
 
+from geotag_batch.atomic import make_folder
 from geotag_batch.errors import LockedError, StorageError
 from geotag_batch.workspace import Workspace
 
-__all__ = ["hold_lock", "is_locked"]
+__all__ = ["hold_lock", "hold_training_lock", "is_locked"]
 
 
 _PATIENCE = 0.5  # seconds: longer than another command needs to ask whether the workspace is locked
@@ -21,19 +23,45 @@ def hold_lock(workspace: Workspace, patience: float = _PATIENCE) -> Iterator[Non
     Raises LockedError if another process still holds it after `patience` seconds, StorageError if the file system
     cannot lock.
     """
+    busy = LockedError(
+        f"another geotag command is writing to {workspace.root}",
+        hint="wait for it to end (`geotag status` shows the run), then start again",
+    )
+    with _hold(workspace.lock_file, patience, busy):
+        yield
+
+
+@contextmanager
+def hold_training_lock(workspace: Workspace, name: str) -> Iterator[None]:
+    """Hold the lock of the training of this name, which a run of the workspace does not mind, in a `with` block.
+
+    Raises LockedError if another process is training under that name, StorageError if the file system cannot lock.
+    """
+    path = workspace.cache / "training" / f"{name}.lock"
+    busy = LockedError(
+        f"another command is training {name} in {workspace.root}",
+        hint="wait for it to end, or give this training another --name",
+    )
+    try:
+        make_folder(path.parent)
+    except OSError as error:
+        raise StorageError(
+            f"cannot make {path.parent}: {error.strerror}", hint="check the disk and permissions"
+        ) from error
+    with _hold(path, 0, busy):
+        yield
+
+
+@contextmanager
+def _hold(path: Path, patience: float, busy: LockedError) -> Iterator[None]:
     # No fallback to a marker file: that would outlive a killed process.
-    lock = UnixFileLock(workspace.lock_file, timeout=patience, fallback_to_soft=False)
+    lock = UnixFileLock(path, timeout=patience, fallback_to_soft=False)
     try:
         lock.acquire()
     except Timeout as error:
-        raise LockedError(
-            f"another geotag command is writing to {workspace.root}",
-            hint="wait for it to end (`geotag status` shows the run), then start again",
-        ) from error
+        raise busy from error
     except (OSError, NotImplementedError) as error:
-        raise StorageError(
-            f"cannot lock {workspace.lock_file}: {error}", hint="check the disk and permissions"
-        ) from error
+        raise StorageError(f"cannot lock {path}: {error}", hint="check the disk and permissions") from error
     try:
         yield
     finally:

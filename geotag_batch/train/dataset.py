@@ -1,49 +1,60 @@
 """What a head learns from: stored embeddings, locations and tags of the tagged photos, split into two parts."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from geotag_batch.config import Config
 from geotag_batch.duck import fetch_arrow
 from geotag_batch.errors import InputError, StorageError
-from geotag_batch.predict.features import LocationRule, fuse
+from geotag_batch.predict.features import LocationRule
 from geotag_batch.read.photos import Selection, Target, open_catalogue, prepare
 from geotag_batch.read.stored import Vectors, read_vectors
-from geotag_batch.taxonomy import tag_index
+from geotag_batch.taxonomy import tag_names
+from geotag_batch.train.examples import Examples
 from geotag_batch.workspace import Workspace
 
-__all__ = ["MAX_TAGS", "TrainingSet", "choose_encoder", "in_validation", "read_training_set"]
+__all__ = ["Split", "TrainingSet", "Wanted", "choose_encoder", "in_validation", "label_matrix", "read_training_set"]
 
-MAX_TAGS = 5
-"""Photos with more tags are left out, as in the paper."""
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Which photos are held out to judge by: `validation_ids`, or a `share` of all by a hash of their ids."""
+
+    seed: int = 0
+    share: float = 0.2
+    validation_ids: tuple[int, ...] | None = None
+
+    def holds_out(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which of `ids` (n,) are held out, bool (n,)."""
+        if self.validation_ids is None:
+            return in_validation(ids, self.seed, self.share)
+        return np.isin(ids, np.asarray(self.validation_ids, np.int64))
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingSet:
-    """n photos, row by row the same one: `ids` int64 (n,), `labels` bool (n, 49), `vectors`, and `locations`
-    float64 (n, 2), NaN where unknown. `left_out` counts tagged photos that are not among them, by reason.
+    """Photos to learn from; `left_out` counts tagged photos that are not among them, by reason.
+
+    `unknown_tags` counts the photos that carry tags which are none of the 49, the most frequent ones first.
     """
 
-    ids: NDArray[np.int64]
-    labels: NDArray[np.bool_]
-    vectors: Vectors
-    locations: NDArray[np.float64]
+    examples: Examples
     left_out: Mapping[str, int]
+    unknown_tags: Mapping[str, int]
 
-    def features(self, modalities: Sequence[str], rule: LocationRule) -> NDArray[np.float32]:
-        """Return the fused features (n, d) of `modalities`, made as in production: from embeddings as stored."""
-        return fuse(modalities, self.vectors.image, self.vectors.title, rule.scale(self.locations))
-
-    def digest(self) -> str:
-        """Return the SHA-256 (hex) of which photos have which tags."""
-        return hashlib.sha256(self.ids.tobytes() + np.packbits(self.labels, axis=1).tobytes()).hexdigest()
+    @property
+    def untaught(self) -> list[str]:
+        """Return the tags that no photo of the training part has: no head can learn them."""
+        photos = self.examples.labels[self.examples.training].sum(axis=0).tolist()
+        return [tag for tag, count in zip(tag_names(), photos, strict=True) if not count]
 
 
 def choose_encoder(workspace: Workspace, asked: str | None) -> tuple[str, int]:
@@ -54,7 +65,7 @@ def choose_encoder(workspace: Workspace, asked: str | None) -> tuple[str, int]:
     stored = {path.parent.name.removeprefix("encoder="): path for path in workspace.dataset_files("embeddings")}
     if not stored:
         raise InputError(
-            f"nothing is embedded in {workspace.root}", hint="run `geotag embed --select tagged`, then train again"
+            f"nothing is embedded in {workspace.root}", hint="run `geotag embed --tagged`, then train again"
         )
     if asked is None and len(stored) > 1:
         raise InputError(f"embeddings of {len(stored)} encoders are stored: {', '.join(stored)}", hint="give --encoder")
@@ -68,33 +79,59 @@ def choose_encoder(workspace: Workspace, asked: str | None) -> tuple[str, int]:
     return encoder_id, int(column.type.list_size)
 
 
-def read_training_set(
-    workspace: Workspace, config: Config, encoder: tuple[str, int], modalities: Sequence[str], rule: LocationRule
-) -> TrainingSet:
-    """Read the tagged photos that `encoder` (encoder_id and dim) has embedded, each by its newest embedding.
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to read: embeddings of `encoder_id`, `dim` long, and locations by `rule`, for these `modalities`."""
 
-    Raises CatalogueError or StorageError if catalogue or embeddings cannot be read.
+    encoder_id: str
+    dim: int
+    modalities: tuple[str, ...]
+    rule: LocationRule
+    max_tags: int = 5
+
+
+def read_training_set(workspace: Workspace, config: Config, wanted: Wanted, split: Split) -> TrainingSet:
+    """Read the tagged photos that have all of `wanted`, each by its newest embedding.
+
+    The vectors lie in a file without a name in `cache/`, mapped into memory, so that an archive larger than memory
+    can be learned from. Raises CatalogueError, StorageError, or InputError if a validation id is not among the photos.
     """
-    encoder_id, dim = encoder
-    rows = _labelled(workspace, config, Target(encoder_id, None, None, (), rule.grids, rule.wgs84_fallback))
-    labels = _labels(rows.column("tags"))
+    rows = _labelled(workspace, config, wanted)
+    labels, unknown = label_matrix(rows.column("tags"))
     embedded = rows.column("embedding_file").is_valid().to_numpy()
-    few = labels.sum(axis=1) <= MAX_TAGS
-    rows, labels = rows.filter(pa.array(embedded & few)), labels[embedded & few]
+    few = labels.sum(axis=1) <= wanted.max_tags
+    usable = embedded & few & labels.any(axis=1)
+    rows, labels = rows.filter(pa.array(usable)), labels[usable]
     ids = rows.column("gridimage_id").to_numpy()
-    vectors = read_vectors(ids, rows.column("embedding_file").to_pylist(), dim)
-    whole = _complete(vectors, modalities)
+    vectors = Vectors.mapped(len(ids), wanted.dim, workspace.cache)
+    read_vectors(ids, rows.column("embedding_file").to_pylist(), wanted.dim, vectors)
+    whole = _complete(vectors, wanted.modalities)
+    held_out = split.holds_out(ids)
+    _check_validation_ids(split, ids[whole])
     locations = np.stack([_degrees(rows.column(name)) for name in ("latitude", "longitude")], axis=1)
+    parts: dict[str, NDArray[Any]] = {
+        "image": vectors.image,
+        "title": vectors.title,
+        "location": wanted.rule.scale(locations),
+    }
+    examples = Examples(
+        ids=ids,
+        labels=labels,
+        parts={modality: parts[modality] for modality in wanted.modalities},
+        training=np.flatnonzero(whole & ~held_out),
+        validation=np.flatnonzero(whole & held_out),
+    )
     left_out = {
         "not embedded, or not since the title changed": int((~embedded).sum()),
-        f"more than {MAX_TAGS} tags": int((embedded & ~few).sum()),
+        f"more than {wanted.max_tags} tags": int((embedded & ~few).sum()),
         "without the embedding of a modality": int((~whole).sum()),
     }
-    return TrainingSet(ids[whole], labels[whole], _rows(vectors, whole), locations[whole], left_out)
+    return TrainingSet(examples, left_out, unknown)
 
 
-def _labelled(workspace: Workspace, config: Config, target: Target) -> pa.Table:
+def _labelled(workspace: Workspace, config: Config, wanted: Wanted) -> pa.Table:
     everything = Selection(select="tagged", redo_before=datetime.max)  # not only what is still to be done
+    target = Target(wanted.encoder_id, None, None, (), wanted.rule.grids, wanted.rule.wgs84_fallback)
     connection = open_catalogue(workspace, config)
     try:
         prepare(connection, target, everything)
@@ -103,15 +140,22 @@ def _labelled(workspace: Workspace, config: Config, target: Target) -> pa.Table:
         connection.close()
 
 
-def _labels(tags: pa.ChunkedArray) -> NDArray[np.bool_]:
-    """Return bool (n, 49) of lists of tags; tags outside the taxonomy (subjects, places) are not learned."""
-    index = tag_index()
-    labels = np.zeros((len(tags), len(index)), np.bool_)
-    for row, listed in enumerate(tags.to_pylist()):
-        for tag in listed or ():
-            if tag in index:
-                labels[row, index[tag]] = True
-    return labels
+def label_matrix(tags: pa.ChunkedArray) -> tuple[NDArray[np.bool_], dict[str, int]]:
+    """Return bool (n, 49) of n lists of tags, and how often each tag that is none of the 49 occurs, most often first.
+
+    Tags outside the taxonomy (subjects, places) are not learned.
+    """
+    lists = tags.combine_chunks()
+    if isinstance(lists, pa.ChunkedArray):
+        lists = pa.concat_arrays(lists.chunks) if lists.num_chunks else pa.array([], tags.type)
+    given = lists.flatten()
+    codes = pc.index_in(given, value_set=pa.array(tag_names(), given.type))
+    known = codes.is_valid()
+    labels = np.zeros((len(lists), len(tag_names())), np.bool_)
+    labels[pc.list_parent_indices(lists).filter(known).to_numpy(), codes.filter(known).to_numpy()] = True
+    strange = given.filter(pc.invert(known)).drop_null().value_counts().to_pylist()
+    counts = {str(found["values"]): int(found["counts"]) for found in strange}
+    return labels, dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _degrees(column: pa.ChunkedArray) -> NDArray[np.float64]:
@@ -128,8 +172,16 @@ def _complete(vectors: Vectors, modalities: Sequence[str]) -> NDArray[np.bool_]:
     return whole
 
 
-def _rows(vectors: Vectors, chosen: NDArray[np.bool_]) -> Vectors:
-    return Vectors(vectors.image[chosen], vectors.title[chosen], vectors.has_image[chosen], vectors.has_title[chosen])
+def _check_validation_ids(split: Split, ids: NDArray[np.int64]) -> None:
+    if split.validation_ids is None:
+        return
+    missing = np.setdiff1d(np.asarray(split.validation_ids, np.int64), ids)
+    if len(missing):
+        raise InputError(
+            f"{len(missing)} validation ids are not among the tagged and embedded photos: "
+            f"{', '.join(map(str, missing[:5]))}{' ...' if len(missing) > 5 else ''}",
+            hint="embed them with `geotag embed --tagged`, or take them out of the file",
+        )
 
 
 def in_validation(ids: NDArray[np.int64], seed: int, share: float = 0.2) -> NDArray[np.bool_]:

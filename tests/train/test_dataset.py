@@ -7,9 +7,9 @@ import pytest
 
 from geotag_batch.config import Config
 from geotag_batch.errors import InputError
-from geotag_batch.predict.features import DEFAULT_RULE, PUBLISHED_RULE
+from geotag_batch.predict.features import DEFAULT_RULE, PUBLISHED_RULE, LocationRule
 from geotag_batch.taxonomy import tag_index, tag_names
-from geotag_batch.train.dataset import TrainingSet, choose_encoder, in_validation, read_training_set
+from geotag_batch.train.dataset import Split, TrainingSet, Wanted, choose_encoder, in_validation, read_training_set
 from geotag_batch.workspace import Workspace
 from tests.builders import ENCODER, RUN_1, RUN_2, commit, title_hash, write_catalogue
 
@@ -24,8 +24,21 @@ def _embedding(gridimage_id: int, value: float = 1.0, **more: Any) -> dict[str, 
     return {"gridimage_id": gridimage_id, "image_embedding": np.full(512, value, np.float16)} | more
 
 
-def _read(workspace: Workspace, modalities: tuple[str, ...] = ("image", "title", "location")) -> TrainingSet:
-    return read_training_set(workspace, Config(), (ENCODER, 512), modalities, DEFAULT_RULE)
+_ALL = ("image", "title", "location")
+
+
+def _read(
+    workspace: Workspace,
+    modalities: tuple[str, ...] = _ALL,
+    rule: LocationRule = DEFAULT_RULE,
+    split: Split = Split(validation_ids=()),  # noqa: B008  frozen
+) -> TrainingSet:
+    return read_training_set(workspace, Config(), Wanted(ENCODER, 512, modalities, rule), split)
+
+
+def _ids(photos: TrainingSet) -> list[int]:
+    ids: list[int] = photos.examples.ids[photos.examples.training].tolist()
+    return ids
 
 
 def test_the_newest_embedding_of_each_tagged_photo_is_read_by_id(workspace: Workspace) -> None:
@@ -33,18 +46,21 @@ def test_the_newest_embedding_of_each_tagged_photo_is_read_by_id(workspace: Work
     commit(workspace, RUN_1, embeddings=[_embedding(4, 9), _embedding(3, 3), _embedding(1, 8), _embedding(2, 2)])
     commit(workspace, RUN_2, embeddings=[_embedding(1, 1)])
     photos = _read(workspace)
-    assert photos.ids.tolist() == [1, 2, 3]
-    assert photos.vectors.image[:, 0].tolist() == [1, 2, 3]
-    assert photos.vectors.image.dtype == np.float16
+    assert _ids(photos) == [1, 2, 3]
+    assert photos.examples.parts["image"][:, 0].tolist() == [1, 2, 3]
+    assert photos.examples.parts["image"].dtype == np.float16
     assert not any(photos.left_out.values())
 
 
 def test_labels_are_in_ascending_tag_id_and_other_tags_are_not_learned(workspace: Workspace) -> None:
     write_catalogue(workspace, [_photo(1, tags=["Uplands", "top hat", "Coastal"])])
     commit(workspace, RUN_1, embeddings=[_embedding(1)])
-    labels = _read(workspace).labels
+    photos = _read(workspace)
+    labels = photos.examples.labels
     assert labels.shape == (1, 49)
     assert np.flatnonzero(labels[0]).tolist() == [tag_index()["Coastal"], tag_index()["Uplands"]]
+    assert photos.unknown_tags == {"top hat": 1}
+    assert set(photos.untaught) == set(tag_names()) - {"Coastal", "Uplands"}
 
 
 def test_photos_that_cannot_teach_are_left_out_and_counted(workspace: Workspace) -> None:
@@ -71,13 +87,13 @@ def test_photos_that_cannot_teach_are_left_out_and_counted(workspace: Workspace)
         ],
     )
     photos = _read(workspace)
-    assert photos.ids.tolist() == [1, 6]
+    assert _ids(photos) == [1, 6]
     assert photos.left_out == {
         "not embedded, or not since the title changed": 2,
         "more than 5 tags": 1,
         "without the embedding of a modality": 1,
     }
-    assert _read(workspace, ("title",)).ids.tolist() == [1, 5, 6]
+    assert _ids(_read(workspace, ("title",))) == [1, 5, 6]
 
 
 def test_locations_follow_the_rule_of_the_head(workspace: Workspace) -> None:
@@ -91,19 +107,20 @@ def test_locations_follow_the_rule_of_the_head(workspace: Workspace) -> None:
         ],
     )
     commit(workspace, RUN_1, embeddings=[_embedding(number) for number in (1, 2, 3, 4)])
-    locations = _read(workspace).locations
-    expected = [[51.508, -0.122], [53.275, -9.058], [51.0, -1.0], [np.nan, np.nan]]  # Charing Cross, Galway, as given
-    np.testing.assert_allclose(locations, expected, atol=0.01)
-    published = read_training_set(workspace, Config(), (ENCODER, 512), ("location",), PUBLISHED_RULE)
-    np.testing.assert_allclose(published.locations[:1], expected[:1], atol=0.01)
-    assert np.isnan(published.locations[1:]).all()
+    # Charing Cross, Galway, as given, unknown: worked out by hand from the bounds 49.9..61.9 and -8.6..2.1
+    expected: list[list[float]] = [[0.1340, 0.7924], [0.2813, -0.0428], [0.0917, 0.7103], [0, 0]]
+    locations = _read(workspace).examples.parts["location"]
+    assert locations.dtype == np.float32
+    np.testing.assert_allclose(locations, expected, atol=0.002)
+    published = _read(workspace, ("location",), PUBLISHED_RULE).examples.parts["location"]
+    np.testing.assert_allclose(published, expected[:1] + [[0.0, 0.0]] * 3, atol=0.002)
 
 
 def test_features_are_image_title_location_as_stored(workspace: Workspace) -> None:
     write_catalogue(workspace, [_photo(1, wgs84_lat=61.9, wgs84_long=-8.6)])
     title = np.full(512, 0.1, np.float16)
     commit(workspace, RUN_1, embeddings=[_embedding(1, 3, title_embedding=title)])
-    features = _read(workspace).features(("image", "title", "location"), DEFAULT_RULE)
+    features = _read(workspace).examples.features(np.array([0]), _ALL)
     assert features.dtype == np.float32
     assert features.shape == (1, 1026)
     assert set(features[0, :512]) == {np.float32(3)}
@@ -125,9 +142,9 @@ def test_the_only_stored_encoder_is_learned_from(workspace: Workspace) -> None:
 def test_the_fingerprint_of_the_photos_changes_with_their_tags(workspace: Workspace) -> None:
     write_catalogue(workspace, [_photo(1), _photo(2)])
     commit(workspace, RUN_1, embeddings=[_embedding(1), _embedding(2)])
-    before, again = _read(workspace).digest(), _read(workspace).digest()
+    before, again = _read(workspace).examples.digest(), _read(workspace).examples.digest()
     write_catalogue(workspace, [_photo(1), _photo(2, tags=["Uplands"])])
-    assert before == again != _read(workspace).digest()
+    assert before == again != _read(workspace).examples.digest()
 
 
 def test_the_split_is_splitmix64_of_the_id() -> None:
@@ -145,3 +162,24 @@ def test_the_split_holds_out_a_fifth_and_stays_as_the_archive_grows() -> None:
     assert held_out.mean() == pytest.approx(0.2, abs=0.01)
     assert np.array_equal(in_validation(ids[::2], seed=3), held_out[::2])
     assert (in_validation(ids, seed=4) != held_out).mean() == pytest.approx(0.32, abs=0.02)  # 2 * 0.2 * 0.8
+
+
+def test_a_file_of_ids_may_decide_the_split(workspace: Workspace) -> None:
+    write_catalogue(workspace, [_photo(1), _photo(2), _photo(3)])
+    commit(workspace, RUN_1, embeddings=[_embedding(1), _embedding(2), _embedding(3)])
+    examples = _read(workspace, split=Split(validation_ids=(3, 1))).examples
+    assert examples.ids[examples.training].tolist() == [2]
+    assert examples.ids[examples.validation].tolist() == [1, 3]
+    with pytest.raises(InputError, match="1 validation ids are not among the tagged and embedded photos: 7"):
+        _read(workspace, split=Split(validation_ids=(3, 7)))
+
+
+def test_vectors_are_not_held_in_memory_of_their_own(workspace: Workspace) -> None:
+    write_catalogue(workspace, [_photo(1), _photo(2)])
+    commit(workspace, RUN_1, embeddings=[_embedding(1), _embedding(2)])
+    image = _read(workspace).examples.parts["image"]
+    bases: list[Any] = [image]
+    while getattr(bases[-1], "base", None) is not None:
+        bases.append(bases[-1].base)
+    assert "mmap" in {type(base).__name__ for base in bases}
+    assert not [path for path in workspace.cache.rglob("*") if path.is_file()]  # the file has no name
