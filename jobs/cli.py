@@ -26,7 +26,8 @@ COMMANDS = {
     "verify": "re-read everything committed and report what is wrong",
     "prune": "remove what belongs to named heads, encoders or withdrawn photos",
     "heads": "import, list, show and choose heads",
-    "train": "train a linear head on the tagged photos",
+    "train": "train a head on the tagged photos",
+    "experiment": "train and compare the paper's grid of heads",
     "demo": "draw a small archive and run the whole job on it",
 }
 """Each sub-command with its line in `geotag --help`; the module jobs/<name>.py is imported when it is used."""

@@ -74,7 +74,7 @@ def train_head(workspace: Workspace, config: Config, lesson: Lesson) -> TrainRep
             checkpoints.remove(name)
         encoder, photos = read_photos(workspace, config, lesson, recipe.modalities)
         examples = photos.examples
-        facts = facts_of(recipe, encoder, examples)
+        facts = facts_of(recipe, encoder, photos)
         learner = Learner(recipe, examples.widths(recipe.modalities), examples.labels.shape[1])
         checkpoints.resume(name, learner, facts)
         stop = Stop()
@@ -102,14 +102,14 @@ def read_photos(
     return (encoder_id, dim), photos
 
 
-def facts_of(recipe: Recipe, encoder: tuple[str, int], examples: Examples) -> dict[str, Any]:
+def facts_of(recipe: Recipe, encoder: tuple[str, int], photos: TrainingSet) -> dict[str, Any]:
     """Return everything that a training depends on, for its checkpoint."""
     return {
         "recipe": recipe.to_json(),
         "encoder_id": encoder[0],
-        "photos to train": len(examples.training),
-        "photos to validate": len(examples.validation),
-        "sha256 of photos, tags and vectors": examples.digest(),
+        "photos to train": len(photos.examples.training),
+        "photos to validate": len(photos.examples.validation),
+        "sha256 of photos, tags and vectors": photos.sha256,
         "versions": {name: software_versions()[name] for name in ("geotag-batch", "torch", "numpy")},
     }
 
@@ -142,7 +142,7 @@ def save_trained(
             "photos_to_validate": len(examples.validation),
             "photos_left_out": dict(photos.left_out),
             "tags_without_photos": photos.untaught,
-            "photos_sha256": examples.digest(),
+            "photos_sha256": photos.sha256,
             "software": software_versions(),
         },
     )

@@ -43,10 +43,12 @@ class Split:
 class TrainingSet:
     """Photos to learn from; `left_out` counts tagged photos that are not among them, by reason.
 
-    `unknown_tags` counts the photos that carry tags which are none of the 49, the most frequent ones first.
+    `unknown_tags` counts the photos that carry tags which are none of the 49, the most frequent ones first; `sha256`
+    is the digest of the examples.
     """
 
     examples: Examples
+    sha256: str
     left_out: Mapping[str, int]
     unknown_tags: Mapping[str, int]
 
@@ -126,7 +128,7 @@ def read_training_set(workspace: Workspace, config: Config, wanted: Wanted, spli
         f"more than {wanted.max_tags} tags": int((embedded & ~few).sum()),
         "without the embedding of a modality": int((~whole).sum()),
     }
-    return TrainingSet(examples, left_out, unknown)
+    return TrainingSet(examples, examples.digest(), left_out, unknown)
 
 
 def _labelled(workspace: Workspace, config: Config, wanted: Wanted) -> pa.Table:
