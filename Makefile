@@ -6,10 +6,10 @@ INSTALLED := $(VENV)/.installed
 DEMO ?= demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test bench docs build clean
+.PHONY: help setup demo check test bench bench-train docs build clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
 
 setup: $(INSTALLED) ## make .venv with the pinned dependencies and the project, editable
 
@@ -33,6 +33,9 @@ test: $(INSTALLED) ## all tests
 
 bench: $(INSTALLED) ## measure photos per second on this machine
 	$(BIN)/python -m benchmarks.backfill
+
+bench-train: $(INSTALLED) ## measure training at the paper's scale (GEOTAG_SHARED names the folder of its labels)
+	$(BIN)/python -m benchmarks.training
 
 docs: $(INSTALLED) ## write README's command section from --help
 	$(BIN)/python -m tests.readme_commands

@@ -11,6 +11,7 @@ from geotag_batch.read.ids import read_ids
 from geotag_batch.run.heads import use_head
 from geotag_batch.run.train import Lesson, TrainReport, train_head
 from geotag_batch.train.recipe import Recipe
+from geotag_batch.train.speed import fastest_gradients
 from geotag_batch.workspace import Workspace
 
 from .options import configured, modalities_type, workspace_option
@@ -28,6 +29,13 @@ from .options import configured, modalities_type, workspace_option
 @click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), help="By default the paper's.")
 @click.option("--weight-decay", type=click.FloatRange(min=0), help="By default the paper's.")
 @click.option("--max-tags", type=click.IntRange(min=1), help="Leave out photos with more tags than this (5).")
+@click.option(
+    "--gradients",
+    type=click.Choice(["auto", "float32", "bfloat16"]),
+    default="auto",
+    show_default=True,
+    help="Rounding of the products in gradients: bfloat16 where the CPU is clearly faster with it.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the split and of training.")
 @click.option("--validation-ids", type=click.Path(path_type=Path), help="Hold out the ids in FILE, one a line.")
 @click.option("--name", help="The head's name; by default it tells kind, modalities and MixUp.")
@@ -51,7 +59,9 @@ def command(workspace: Workspace, use: bool, **flags: Any) -> None:  # noqa: ANN
 def _lesson(flags: dict[str, Any]) -> Lesson:
     names = ("modalities", "mixup", "epochs", "patience", "batch_size", "learning_rate", "weight_decay", "max_tags",
              "seed")  # fmt: skip
-    recipe = Recipe.published(flags["head"], **{name: flags[name] for name in names if flags[name] is not None})
+    given = {name: flags[name] for name in names if flags[name] is not None}
+    gradients = fastest_gradients() if flags["gradients"] == "auto" else flags["gradients"]
+    recipe = Recipe.published(flags["head"], gradients=gradients, **given)
     held_out = read_ids(flags["validation_ids"]) if flags["validation_ids"] else None
     return Lesson(recipe, flags["name"], flags["encoder"], held_out, flags["restart"])
 

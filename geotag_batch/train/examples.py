@@ -5,7 +5,7 @@ Embeddings stay float16 and may lie in a memory-mapped file: only a batch is eve
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,13 @@ class Batch:
 
     parts: Mapping[str, torch.Tensor]
     labels: torch.Tensor
+    _rounded: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    def rounded(self, modality: str) -> torch.Tensor:
+        """Return a part as bfloat16, which all that train on this batch share."""
+        if modality not in self._rounded:
+            self._rounded[modality] = self.parts[modality].to(torch.bfloat16)
+        return self._rounded[modality]
 
     def __len__(self) -> int:
         """Return the number of photos."""

@@ -19,32 +19,29 @@ __all__ = ["LinearNet", "MlpNet", "Net", "new_net"]
 class LinearNet:
     """Linear(d, tags). `parameters` are named as torch names them; `compute_gradients` fills their `.grad`."""
 
-    def __init__(self, widths: Mapping[str, int], tags: int, chance: torch.Generator) -> None:
+    def __init__(self, recipe: Recipe, widths: Mapping[str, int], tags: int, chance: torch.Generator) -> None:
         """Begin as torch's Linear begins."""
-        self.modalities = tuple(widths)
+        self.modalities, self.rounds = tuple(widths), recipe.gradients == "bfloat16"
         self.parameters = _new_layer("", sum(widths.values()), tags, chance)
 
     def logits(self, batch: Batch) -> torch.Tensor:
         """Return logits float32 (b, tags)."""
-        return _apply(self.parameters["weight"], self.parameters["bias"], self._parts(batch))
+        return _apply(self.parameters["weight"], self.parameters["bias"], _parts(self, batch))
 
     def compute_gradients(self, batch: Batch, kept: torch.Tensor | None) -> torch.Tensor:
         """Set the gradients of the batch's mean loss; return that loss, float32 (). `kept` is not used."""
         logits = self.logits(batch)
         loss, slope = _loss(logits, batch.labels)
-        _set_gradients(self.parameters["weight"], self.parameters["bias"], slope, self._parts(batch))
+        _set_gradients(self.parameters["weight"], self.parameters["bias"], slope, _inputs(self, batch))
         return loss
-
-    def _parts(self, batch: Batch) -> list[torch.Tensor]:
-        return [batch.parts[modality] for modality in self.modalities]
 
 
 class MlpNet:
     """Linear(d, 256), ReLU, Dropout(0.5), Linear(256, tags); `parameters` as torch's Sequential numbers them."""
 
-    def __init__(self, widths: Mapping[str, int], tags: int, chance: torch.Generator) -> None:
+    def __init__(self, recipe: Recipe, widths: Mapping[str, int], tags: int, chance: torch.Generator) -> None:
         """Begin as torch's Linear layers begin."""
-        self.modalities = tuple(widths)
+        self.modalities, self.rounds = tuple(widths), recipe.gradients == "bfloat16"
         first = _new_layer("0.", sum(widths.values()), HIDDEN, chance)
         self.parameters = first | _new_layer("3.", HIDDEN, tags, chance)
 
@@ -62,16 +59,13 @@ class MlpNet:
             hidden, factor = hidden.mul_(kept).mul_(2.0), 2.0
         loss, slope = _loss(self._output(hidden), batch.labels)
         _set_gradients(self.parameters["3.weight"], self.parameters["3.bias"], slope, [hidden])
-        slope = (slope @ self.parameters["3.weight"]).mul_(hidden > 0)  # neither dropped nor below zero
-        if factor != 1.0:
-            slope.mul_(factor)
-        parts = [batch.parts[modality] for modality in self.modalities]
-        _set_gradients(self.parameters["0.weight"], self.parameters["0.bias"], slope, parts)
+        slope = slope @ self.parameters["3.weight"]
+        slope = torch.ops.aten.threshold_backward(slope, hidden, 0.0).mul_(factor)  # neither dropped nor below zero
+        _set_gradients(self.parameters["0.weight"], self.parameters["0.bias"], slope, _inputs(self, batch))
         return loss
 
     def _hidden(self, batch: Batch) -> torch.Tensor:
-        parts = [batch.parts[modality] for modality in self.modalities]
-        return _apply(self.parameters["0.weight"], self.parameters["0.bias"], parts).relu_()
+        return _apply(self.parameters["0.weight"], self.parameters["0.bias"], _parts(self, batch)).relu_()
 
     def _output(self, hidden: torch.Tensor) -> torch.Tensor:
         return _apply(self.parameters["3.weight"], self.parameters["3.bias"], [hidden])
@@ -87,7 +81,19 @@ def new_net(recipe: Recipe, widths: Mapping[str, int], tags: int) -> Net:
     """
     chance = torch.Generator().manual_seed(recipe.seed)
     kind = MlpNet if recipe.head == "mlp" else LinearNet
-    return kind(widths, tags, chance)
+    return kind(recipe, widths, tags, chance)
+
+
+def _parts(net: Net, batch: Batch) -> list[torch.Tensor]:
+    return [batch.parts[modality] for modality in net.modalities]
+
+
+def _inputs(net: Net, batch: Batch) -> list[torch.Tensor]:
+    """Return the parts as the gradient takes them: the wide ones as bfloat16 where the recipe says so."""
+    return [
+        batch.rounded(modality) if net.rounds and batch.parts[modality].shape[1] >= _NARROW else batch.parts[modality]
+        for modality in net.modalities
+    ]
 
 
 def _new_layer(prefix: str, inputs: int, outputs: int, chance: torch.Generator) -> dict[str, torch.Tensor]:
@@ -113,11 +119,22 @@ def _loss(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, tor
     return binary_cross_entropy_with_logits(logits, labels), slope
 
 
+_NARROW = 16
+"""So few columns are multiplied several times faster the other way round."""
+
+
 def _set_gradients(
-    weight: torch.Tensor, bias: torch.Tensor, slope: torch.Tensor, parts: Sequence[torch.Tensor]
+    weight: torch.Tensor, bias: torch.Tensor, slope: torch.Tensor, inputs: Sequence[torch.Tensor]
 ) -> None:
+    """Set both gradients from the loss's slope by the layer's output. Products of bfloat16 are summed in float32."""
     gradient, start = torch.empty_like(weight), 0
-    for part in parts:
-        torch.mm(slope.T, part, out=gradient[:, start : start + part.shape[1]])
+    for part in inputs:
+        columns = gradient[:, start : start + part.shape[1]]
+        if part.dtype == torch.bfloat16:
+            columns.copy_(slope.to(torch.bfloat16).T @ part)
+        elif part.shape[1] < _NARROW:
+            columns.copy_((part.T @ slope).T)
+        else:
+            torch.mm(slope.T, part, out=columns)
         start += part.shape[1]
     weight.grad, bias.grad = gradient, slope.sum(dim=0)

@@ -21,6 +21,8 @@ class Recipe:
 
     `batch_size` is the most: a small archive still gets 16 steps an epoch. The learning rate falls as a cosine over
     `cosine_epochs` epochs (T_max), rises for as many, and so on. `max_tags`: photos with more are left out.
+    `gradients`: what the products that make the first layer's gradient are rounded to, their sums being float32;
+    everything else is float32. Where a CPU multiplies bfloat16 natively, an MLP's epoch takes a fifth less time.
     """
 
     head: Literal["linear", "mlp"] = "linear"
@@ -34,6 +36,7 @@ class Recipe:
     patience: int = 10
     seed: int = 0
     max_tags: int = 5
+    gradients: Literal["float32", "bfloat16"] = "float32"
 
     @classmethod
     def published(cls, head: Literal["linear", "mlp"] = "linear", **changes: Any) -> "Recipe":  # noqa: ANN401

@@ -71,3 +71,20 @@ def test_weights_begin_where_torchs_layers_begin() -> None:
         net.parameters["0.weight"],
         new_net(Recipe.published("mlp", seed=5), {"image": 400}, 49).parameters["0.weight"],
     )
+
+
+def test_gradients_of_rounded_products_are_close_to_the_exact_ones() -> None:
+    wide = {"image": 40, "location": 2}
+    parts = {name: torch.randn(64, width, generator=torch.Generator().manual_seed(1)) for name, width in wide.items()}
+    exact, rounded = (
+        new_net(Recipe.published("mlp", modalities=("image", "location"), gradients=gradients), wide, 49)
+        for gradients in ("float32", "bfloat16")
+    )
+    for net in (exact, rounded):
+        net.compute_gradients(Batch(parts, torch.zeros(64, 49)), None)
+    one, other = exact.parameters["0.weight"].grad, rounded.parameters["0.weight"].grad
+    assert one is not None
+    assert other is not None
+    assert torch.equal(one[:, 40:], other[:, 40:])
+    assert not torch.equal(one, other)
+    torch.testing.assert_close(one, other, rtol=0.02, atol=float(one.abs().max()) * 0.01)

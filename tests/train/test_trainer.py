@@ -151,11 +151,16 @@ def _model(recipe: Recipe, width: int) -> Any:  # noqa: ANN401
     return model
 
 
+@pytest.mark.parametrize("gradients", ["float32", "bfloat16"])
 @pytest.mark.parametrize("mixup", [False, True])
 @pytest.mark.parametrize("head", ["linear", "mlp"])
-def test_scores_are_those_of_a_plain_pytorch_loop_with_the_published_recipe(head: Any, mixup: bool) -> None:  # noqa: ANN401
+def test_scores_are_those_of_a_plain_pytorch_loop_with_the_published_recipe(
+    head: Any,  # noqa: ANN401
+    mixup: bool,
+    gradients: Any,  # noqa: ANN401
+) -> None:
     examples = make_examples(3000, 1500)
-    recipe = Recipe.published(head, mixup=mixup, epochs=25, patience=25)
+    recipe = Recipe.published(head, mixup=mixup, gradients=gradients, epochs=25, patience=25)
     learner = _learner(examples, recipe)
     train([learner], examples, Policy(at_least_one=False), Watch())
     trained = learner.result()
@@ -166,7 +171,9 @@ def test_scores_are_those_of_a_plain_pytorch_loop_with_the_published_recipe(head
         model.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in trained.tensors.items()})
         scores = torch.sigmoid(model(torch.from_numpy(features))).numpy()
     truth, chosen, right = examples.labels[examples.validation], scores > 0.5, expected > 0.5
-    assert np.abs(scores - expected).max() < 0.005
+    assert np.abs(scores - expected).mean() < 0.005
+    if gradients == "float32":
+        assert np.abs(scores - expected).max() < 0.005
     assert trained.best.subset_accuracy == accuracy_score(truth, chosen)
     assert accuracy_score(truth, chosen) == pytest.approx(accuracy_score(truth, right), abs=0.005)
     assert trained.best.macro_f1 == pytest.approx(f1_score(truth, right, average="macro"), abs=0.005)
