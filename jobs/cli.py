@@ -27,7 +27,9 @@ COMMANDS = {
     "prune": "remove what belongs to named heads, encoders or withdrawn photos",
     "heads": "import, list, show and choose heads",
     "train": "train a head on the tagged photos",
+    "evaluate": "show how good heads are, and whether one is better than another",
     "experiment": "train and compare the paper's grid of heads",
+    "kaggle": "write the competition's file from a head",
     "demo": "draw a small archive and run the whole job on it",
 }
 """Each sub-command with its line in `geotag --help`; the module jobs/<name>.py is imported when it is used."""

@@ -1,4 +1,4 @@
-"""`geotag heads`: import, list, show and choose heads, and set their decision policy."""
+"""`geotag heads`: import, list, show and choose heads, set or fit their decision policy, calibrate them."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,9 @@ from typing import Any
 import click
 
 from geotag_batch.predict.head import HeadInfo, find_head_id, list_heads, read_head_info
+from geotag_batch.run.fit import Aim, calibrate_head, fit_head
 from geotag_batch.run.heads import HeadStatements, import_head, set_policy, use_head
+from geotag_batch.train.fit_policy import GOALS
 from geotag_batch.workspace import Workspace
 
 from .options import configured, format_option, workspace_option
@@ -17,7 +19,7 @@ __all__ = ["command"]
 
 @click.group()
 def command() -> None:
-    """Import, list, show and choose heads, and set their decision policy.
+    """Import, list, show and choose heads, set or fit their decision policy, calibrate them.
 
     HEAD is a head_id or the beginning of one.
     """
@@ -102,6 +104,51 @@ def policy(workspace: Workspace, head: str, threshold: float | None, at_least_on
         raise click.UsageError("give --threshold, --at-least-one or --abstain")
     info = set_policy(workspace, head, threshold=threshold, at_least_one=at_least_one)
     click.echo(f"{info.head_id}: {info.policy.describe()} ({info.policy.policy_id})")
+
+
+@command.command()
+@workspace_option
+@click.argument("head")
+@click.option("--goal", type=click.Choice(GOALS), required=True, help="What the policy is to be best at.")
+@click.option("--precision", type=click.FloatRange(0, 1, min_open=True), default=0.9, show_default=True,
+              help="With --goal precision: the least share of given tags that is right.")  # fmt: skip
+@click.option("--by-tag/--one-threshold", default=True, show_default=True, help="A threshold for each tag, or one.")
+@click.option("--at-least-one/--abstain", default=True, show_default=True, help="Without any: the best tag, or none.")
+@click.option("--seed", type=click.IntRange(min=0), help="Of the split; by default the one HEAD was trained with.")
+def fit(workspace: Workspace, head: str, **flags: Any) -> None:  # noqa: ANN401
+    """Fit HEAD's decision policy on photos that it did not learn from.
+
+    The next backfill decides again, from stored scores.
+    """
+    report = fit_head(workspace, configured(workspace), head, Aim(**flags))
+    _warn(report.warning)
+    click.echo(f"{report.head.head_id}: {report.head.policy.describe()} ({report.head.policy.policy_id})")
+    click.echo(f"{flags['goal']} on {report.photos:,} photos: {report.before:.4f} before, {report.after:.4f} now")
+    if report.never:
+        click.echo(f"never over {flags['precision']:g}, so only given by the at-least-one rule: "
+                   f"{', '.join(report.never)}")  # fmt: skip
+    click.echo("fitted on the photos it is judged by here: a little too good")
+
+
+@command.command()
+@workspace_option
+@click.argument("head")
+@click.option("--seed", type=click.IntRange(min=0), help="Of the split; by default the one HEAD was trained with.")
+def calibrate(workspace: Workspace, head: str, seed: int | None) -> None:
+    """Make a head of HEAD whose scores tell how often they are right (temperature scaling).
+
+    Its tags over 0.5 are HEAD's. It is another head, for its scores are others.
+    """
+    report = calibrate_head(workspace, configured(workspace), head, seed)
+    _warn(report.warning)
+    click.echo(f"temperature {report.temperature:.4f}, fitted on {report.photos:,} photos; expected calibration error "
+               f"{report.before:.4f} before, {report.after:.4f} now")  # fmt: skip
+    click.echo(f"head {report.head.head_id}")
+
+
+def _warn(text: str | None) -> None:
+    if text is not None:
+        click.echo(f"warning: {text}", err=True)
 
 
 def _summary(head: HeadInfo) -> str:

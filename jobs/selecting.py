@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import click
 
@@ -47,14 +47,17 @@ class _Clock(click.ParamType[float]):
         return seconds_until(clock.hour, clock.minute, datetime.now())
 
 
+_KINDS: tuple[Literal["untagged"], Literal["tagged"], Literal["all"]] = ("untagged", "tagged", "all")
+
 _SELECTING = (
     click.option(
         "--select",
-        type=click.Choice(["untagged", "tagged", "all"]),
-        default="untagged",
-        show_default=True,
-        help="Photos that carry none of the 49 tags, some of them, or either.",
+        type=click.Choice(_KINDS),
+        help="Photos that carry none of the 49 tags (the default), some of them, or either.",
     ),
+    click.option("--untagged", is_flag=True, help="The same as --select untagged."),
+    click.option("--tagged", is_flag=True, help="The same as --select tagged."),
+    click.option("--all", is_flag=True, help="The same as --select all."),
     click.option("--ids", type=click.Path(path_type=Path), help="Only the ids in FILE, one a line."),
     click.option("--limit", type=click.IntRange(min=1), help="At most so many photos."),
     click.option("--redo-before", type=_Time(), help="Treat what was done before TIME (UTC) as not there."),
@@ -92,6 +95,14 @@ def running_options(command: Command) -> Command:
     return command
 
 
+def _kind(flags: dict[str, Any]) -> Literal["untagged", "tagged", "all"]:
+    """Return which kind of photos the flags select."""
+    given = [kind for kind in _KINDS if flags[kind] or flags["select"] == kind]
+    if len(given) > 1:
+        raise click.UsageError(f"--{given[0]} and --{given[1]} contradict each other: give one of them")
+    return given[0] if given else "untagged"
+
+
 def selection_of(flags: dict[str, Any]) -> Selection:
     """Return the selection that the flags describe."""
     if flags["force"] and flags["redo_before"]:
@@ -100,7 +111,7 @@ def selection_of(flags: dict[str, Any]) -> Selection:
     if flags["reembed"] and redo_before is None:
         raise click.UsageError("--reembed goes with --force or --redo-before")
     return Selection(
-        select=flags["select"],
+        select=_kind(flags),
         ids=read_ids(flags["ids"]) if flags["ids"] else None,
         limit=flags["limit"],
         redo_before=redo_before,
@@ -116,7 +127,8 @@ def job_of(name: str, flags: dict[str, Any]) -> Job:
         raise click.UsageError("give one of --until and --max-minutes")
     seconds = flags["until"] if flags["max_minutes"] is None else flags["max_minutes"] * 60
     selection = selection_of(flags)
-    given = {option: str(flags[option]) for option in ("select", "ids", "limit", "until", "max_minutes")}
+    given = {option: str(flags[option]) for option in ("ids", "limit", "until", "max_minutes")}
+    given["select"] = selection.select
     given |= {option: str(flags[option]) for option in ("reembed", "retry_failed", "check_images") if flags[option]}
     given["redo_before"] = selection.redo_before.isoformat() if selection.redo_before else "None"
     return Job(name, selection, seconds, {key: value for key, value in given.items() if value != "None"})

@@ -22,7 +22,7 @@ from geotag_batch.errors import HeadError
 from geotag_batch.predict.features import LocationRule
 from geotag_batch.predict.head_info import HeadInfo, check_tensors, make_head_id, parse_head_info
 from geotag_batch.predict.policy import Policy
-from geotag_batch.predict.scoring import make_layers, score
+from geotag_batch.predict.scoring import logits, make_layers, score
 from geotag_batch.taxonomy import tag_names
 from geotag_batch.workspace import Workspace
 
@@ -44,11 +44,12 @@ _WEIGHTS = "head.safetensors"
 
 
 class Head:
-    """A head that can score: `info`, and the weights behind `scores`."""
+    """A head that can score: `info`, and `tensors`, the weights behind `scores`."""
 
     def __init__(self, info: HeadInfo, tensors: Mapping[str, NDArray[np.float32]]) -> None:
         """Take tensors that passed `check_tensors`."""
         self.info = info
+        self.tensors = dict(tensors)
         self._layers = make_layers(tensors)
 
     def scores(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -57,9 +58,17 @@ class Head:
         The same row gives the same bits whatever batch it comes in. A row with a value that is not finite
         gets NaN. Raises ValueError for features of another width.
         """
+        self._check(features)
+        return score(self._layers, features, len(self.info.tags))
+
+    def logits(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the logits float64 (n, 49) whose sigmoids `scores` returns. Raises ValueError as it does."""
+        self._check(features)
+        return logits(self._layers, features, len(self.info.tags))
+
+    def _check(self, features: NDArray[np.float32]) -> None:
         if features.ndim != 2 or features.shape[1] != self.info.width:
             raise ValueError(f"features are {features.shape}, should be (n, {self.info.width})")
-        return score(self._layers, features, len(self.info.tags))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,12 @@ every product and every partial sum is a whole number of steps below 2**53 and h
 The rounding is about that of float32, and depends on the row and the head alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Layer", "make_layers", "score"]
+__all__ = ["Layer", "logits", "make_layers", "score"]
 
 _INPUT_BITS = 23
 _WEIGHT_BITS = 29  # the two make 52: one bit is left for what rounding adds to the sum of the weights
@@ -56,14 +56,27 @@ def score(layers: Sequence[Layer], features: NDArray[np.float32], tags: int) -> 
     A row with a value that is not finite gets NaN.
     """
     scores = np.empty((len(features), tags), np.float32)
-    block = np.zeros((_ROWS, features.shape[1]), np.float64)
     with np.errstate(over="ignore", invalid="ignore"):  # exp of a very low logit; rows that are not finite
-        for start in range(0, len(features), _ROWS):
-            rows = features[start : start + _ROWS]
-            block[: len(rows)] = rows
-            values = layers[0](block)
-            for layer in layers[1:]:
-                values = layer(np.maximum(values, 0))
-            scores[start : start + len(rows)] = (1 / (1 + np.exp(-values)))[: len(rows)]
+        for rows, values in _blocks(layers, features):
+            scores[rows] = (1 / (1 + np.exp(-values)))[: len(scores[rows])]
     scores[~np.isfinite(features).all(axis=1)] = np.nan  # an infinite one would come out as a sure 0 or 1
     return scores
+
+
+def logits(layers: Sequence[Layer], features: NDArray[np.float32], tags: int) -> NDArray[np.float64]:
+    """Return the logits float64 (n, tags) whose sigmoids `score` returns; for features that are finite."""
+    found = np.empty((len(features), tags), np.float64)
+    for rows, values in _blocks(layers, features):
+        found[rows] = values[: len(found[rows])]
+    return found
+
+
+def _blocks(layers: Sequence[Layer], features: NDArray[np.float32]) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+    block = np.zeros((_ROWS, features.shape[1]), np.float64)
+    for start in range(0, len(features), _ROWS):
+        rows = features[start : start + _ROWS]
+        block[: len(rows)] = rows
+        values = layers[0](block)
+        for layer in layers[1:]:
+            values = layer(np.maximum(values, 0))
+        yield slice(start, start + len(rows)), values

@@ -4,12 +4,17 @@ from pathlib import Path
 
 from geotag_batch.errors import InputError
 
-__all__ = ["read_ids"]
+__all__ = ["read_ids", "read_ids_in_order"]
 
 
 def read_ids(path: Path) -> tuple[int, ...]:
     """Return the distinct ids in a file, ascending. Raises InputError naming the line that holds none."""
-    found = set()
+    return tuple(sorted(read_ids_in_order(path)))
+
+
+def read_ids_in_order(path: Path) -> tuple[int, ...]:
+    """Return the distinct ids in a file as they first come. Raises InputError naming the line that holds none."""
+    found: dict[int, None] = {}
     try:
         with path.open(encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, 1):
@@ -21,9 +26,9 @@ def read_ids(path: Path) -> tuple[int, ...]:
                         f"{path}, line {number}: {text[:40]!r} is not a gridimage_id",
                         hint="one whole number a line, or a CSV whose first column is gridimage_id",
                     )
-                found.add(int(text))
+                found[int(text)] = None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as text: {error}") from error
     if not found:
         raise InputError(f"{path}: holds no ids")
-    return tuple(sorted(found))
+    return tuple(found)

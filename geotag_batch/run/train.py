@@ -143,6 +143,7 @@ def save_trained(
             "photos_left_out": dict(photos.left_out),
             "tags_without_photos": photos.untaught,
             "photos_sha256": photos.sha256,
+            "split": photos.split,
             "software": software_versions(),
         },
     )

@@ -1,5 +1,6 @@
 """What a head learns from: stored embeddings, locations and tags of the tagged photos, split into two parts."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,6 +33,13 @@ class Split:
     share: float = 0.2
     validation_ids: tuple[int, ...] | None = None
 
+    def describe(self) -> str:
+        """Return the split in a few words; two splits of the same words hold out the same photos."""
+        if self.validation_ids is None:
+            return f"{self.share:.0%} by a hash of the id, seed {self.seed}"
+        digest = hashlib.sha256(repr(sorted(set(self.validation_ids))).encode()).hexdigest()
+        return f"{len(set(self.validation_ids))} ids from a file, sha256 {digest[:12]}"
+
     def holds_out(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return which of `ids` (n,) are held out, bool (n,)."""
         if self.validation_ids is None:
@@ -44,11 +52,12 @@ class TrainingSet:
     """Photos to learn from; `left_out` counts tagged photos that are not among them, by reason.
 
     `unknown_tags` counts the photos that carry tags which are none of the 49, the most frequent ones first; `sha256`
-    is the digest of the examples.
+    is the digest of the examples, `split` says in words which were held out.
     """
 
     examples: Examples
     sha256: str
+    split: str
     left_out: Mapping[str, int]
     unknown_tags: Mapping[str, int]
 
@@ -83,13 +92,17 @@ def choose_encoder(workspace: Workspace, asked: str | None) -> tuple[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to read: embeddings of `encoder_id`, `dim` long, and locations by `rule`, for these `modalities`."""
+    """What to read: embeddings of `encoder_id`, `dim` long, and locations by `rule`, for these `modalities`.
+
+    With `only_validation` the training part is left empty, and its vectors are not read.
+    """
 
     encoder_id: str
     dim: int
     modalities: tuple[str, ...]
     rule: LocationRule
     max_tags: int = 5
+    only_validation: bool = False
 
 
 def read_training_set(workspace: Workspace, config: Config, wanted: Wanted, split: Split) -> TrainingSet:
@@ -102,13 +115,13 @@ def read_training_set(workspace: Workspace, config: Config, wanted: Wanted, spli
     labels, unknown = label_matrix(rows.column("tags"))
     embedded = rows.column("embedding_file").is_valid().to_numpy()
     few = labels.sum(axis=1) <= wanted.max_tags
-    usable = embedded & few & labels.any(axis=1)
-    rows, labels = rows.filter(pa.array(usable)), labels[usable]
+    held_out = split.holds_out(rows.column("gridimage_id").to_numpy())
+    usable = embedded & few & labels.any(axis=1) & (held_out | (not wanted.only_validation))
+    rows, labels, held_out = rows.filter(pa.array(usable)), labels[usable], held_out[usable]
     ids = rows.column("gridimage_id").to_numpy()
     vectors = Vectors.mapped(len(ids), wanted.dim, workspace.cache)
     read_vectors(ids, rows.column("embedding_file").to_pylist(), wanted.dim, vectors)
     whole = _complete(vectors, wanted.modalities)
-    held_out = split.holds_out(ids)
     _check_validation_ids(split, ids[whole])
     locations = np.stack([_degrees(rows.column(name)) for name in ("latitude", "longitude")], axis=1)
     parts: dict[str, NDArray[Any]] = {
@@ -128,7 +141,7 @@ def read_training_set(workspace: Workspace, config: Config, wanted: Wanted, spli
         f"more than {wanted.max_tags} tags": int((embedded & ~few).sum()),
         "without the embedding of a modality": int((~whole).sum()),
     }
-    return TrainingSet(examples, examples.digest(), left_out, unknown)
+    return TrainingSet(examples, examples.digest(), split.describe(), left_out, unknown)
 
 
 def _labelled(workspace: Workspace, config: Config, wanted: Wanted) -> pa.Table:
@@ -180,7 +193,7 @@ def _check_validation_ids(split: Split, ids: NDArray[np.int64]) -> None:
     missing = np.setdiff1d(np.asarray(split.validation_ids, np.int64), ids)
     if len(missing):
         raise InputError(
-            f"{len(missing)} validation ids are not among the tagged and embedded photos: "
+            f"{len(missing)} ids are not among the tagged and embedded photos with few enough tags: "
             f"{', '.join(map(str, missing[:5]))}{' ...' if len(missing) > 5 else ''}",
             hint="embed them with `geotag embed --tagged`, or take them out of the file",
         )

@@ -62,10 +62,14 @@ class Examples:
                     f"the {name} part has no photos: too few tagged photos are embedded",
                     hint="embed more of them with `geotag embed --tagged`, or name others with --validation-ids",
                 )
+        self.check_finite()
+
+    def check_finite(self) -> None:
+        """Raise InputError if a vector of a used row is not finite, naming the first photo."""
         used = np.sort(np.concatenate([self.training, self.validation]))
         for modality, part in self.parts.items():
             broken = [block[~np.isfinite(part[block]).all(axis=1)] for block in _blocks(used)]
-            bad = self.ids[np.concatenate(broken)]
+            bad = self.ids[np.concatenate([used[:0], *broken])]
             if len(bad):
                 raise InputError(
                     f"{len(bad)} photos have {modality} values that are not finite, the first one {bad[0]}",

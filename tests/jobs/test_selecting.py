@@ -5,6 +5,7 @@ from click.testing import CliRunner
 
 from geotag_batch.workspace import Workspace
 from jobs.backfill import command
+from jobs.selecting import job_of
 
 
 @pytest.mark.parametrize(
@@ -16,6 +17,8 @@ from jobs.backfill import command
         (["--until", "25:99"], "is not a time of day like 06:30"),
         (["--redo-before", "yesterday"], "is not a time like 2026-11-23T04:00"),
         (["--limit", "0"], "0 is not in the range x>=1"),
+        (["--tagged", "--all"], "--tagged and --all contradict each other"),
+        (["--select", "untagged", "--tagged"], "--untagged and --tagged contradict each other"),
         (["--select", "some"], "'some' is not one of"),
     ],
 )
@@ -23,3 +26,14 @@ def test_options_that_make_no_sense_are_refused(workspace: Workspace, arguments:
     result = CliRunner().invoke(command, [*arguments, "-C", str(workspace.root)])
     assert result.exit_code == 2
     assert message in result.output
+
+
+@pytest.mark.parametrize("flag", ["untagged", "tagged", "all"])
+def test_a_kind_of_photos_may_be_given_as_a_flag_of_its_own(workspace: Workspace, flag: str) -> None:
+    empty = dict.fromkeys(("ids", "limit", "until", "max_minutes", "redo_before", "select"))
+    off = dict.fromkeys(("force", "reembed", "retry_failed", "check_images", "untagged", "tagged", "all"), False)
+    flags = {**empty, **off}
+    assert job_of("embed", {**flags, flag: True}).selection.select == flag
+    assert job_of("embed", {**flags, "select": flag}).selection.select == flag
+    assert job_of("embed", {**flags, "select": flag}).options["select"] == flag
+    assert job_of("embed", flags).selection.select == "untagged"

@@ -170,7 +170,7 @@ def test_a_file_of_ids_may_decide_the_split(workspace: Workspace) -> None:
     examples = _read(workspace, split=Split(validation_ids=(3, 1))).examples
     assert examples.ids[examples.training].tolist() == [2]
     assert examples.ids[examples.validation].tolist() == [1, 3]
-    with pytest.raises(InputError, match="1 validation ids are not among the tagged and embedded photos: 7"):
+    with pytest.raises(InputError, match="1 ids are not among the tagged and embedded photos with few enough tags: 7"):
         _read(workspace, split=Split(validation_ids=(3, 7)))
 
 
