@@ -26,6 +26,7 @@ COMMANDS = {
     "verify": "re-read everything committed and report what is wrong",
     "prune": "remove what belongs to named heads, encoders or withdrawn photos",
     "heads": "import, list, show and choose heads",
+    "describe": "draw what the catalogue holds: tags, titles, places",
     "train": "train a head on the tagged photos",
     "evaluate": "show how good heads are, and whether one is better than another",
     "experiment": "train and compare the paper's grid of heads",
