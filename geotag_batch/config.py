@@ -90,6 +90,9 @@ class RunConfig:
     workers: int = _key(2, "processes that decode images", least=1)
     max_failure_rate: float = _key(0.05, "share of first attempts that may fail, from 200 photos on", least=0.0)
     retry_after_hours: float = _key(20.0, "first wait after a transient failure; doubles each time", least=0.0)
+    missing_image: str = _key(
+        "fail", "a photo whose image cannot be had: fail, or score by a bundle's other heads", choices=("fail", "score")
+    )
     memory_limit: str = _key("2GiB", "what DuckDB may take before it spills to cache/")
 
 

@@ -17,6 +17,8 @@ from .selecting import job_of, run_config, running_options, selecting_options
 @workspace_option
 @selecting_options
 @running_options
+@click.option("--missing-image", type=click.Choice(["fail", "score"]), help="A photo whose image cannot be had "
+              "fails, or is scored by a bundle's other heads (run.missing_image).")  # fmt: skip
 def command(workspace: Workspace, log_format: str, **flags: Any) -> None:  # noqa: ANN401
     """Tag pending photos with the current head, chunk by chunk.
 

@@ -8,7 +8,7 @@ import click
 
 from geotag_batch.predict.head import HeadInfo, find_head_id, list_heads, read_head_info
 from geotag_batch.run.fit import Aim, calibrate_head, fit_head
-from geotag_batch.run.heads import HeadStatements, import_head, set_policy, use_head
+from geotag_batch.run.heads import HeadStatements, bundle_heads, import_head, set_policy, use_head
 from geotag_batch.train.fit_policy import GOALS
 from geotag_batch.workspace import Workspace
 
@@ -86,6 +86,24 @@ def show(workspace: Workspace, head: str, format_: str) -> None:
 
 @command.command()
 @workspace_option
+@click.argument("name")
+@click.argument("heads", nargs=-1, required=True, metavar="HEAD...")
+@click.option("--use", is_flag=True, help="Make it the head in use.")
+def bundle(workspace: Workspace, name: str, heads: tuple[str, ...], use: bool) -> None:
+    """Make a bundle: a photo that lacks title or location is scored by the best HEAD that does without.
+
+    With run.missing_image = "score" that is so for images too. Predictions say what they were made from.
+    """
+    info = bundle_heads(workspace, name, heads)
+    click.echo(f"bundle {info.head_id}")
+    click.echo(_summary(info))
+    if use:
+        use_head(workspace, info.head_id)
+        click.echo("it is the head in use")
+
+
+@command.command()
+@workspace_option
 @click.argument("head")
 def use(workspace: Workspace, head: str) -> None:
     """Make HEAD the one in use, and rebuild the views for it."""
@@ -153,10 +171,11 @@ def _warn(text: str | None) -> None:
 
 def _summary(head: HeadInfo) -> str:
     metrics = ", ".join(f"{name} {value:.3f}" for name, value in head.metrics.items()) or "none known"
+    members = f"\n    of {', '.join(head.members)}" if head.members else ""
     return (
         f"    {head.type} on {' + '.join(head.modalities)}; {head.policy.describe()}\n"
         f"    encoder {head.encoder_id} ({head.encoder_declared})\n"
-        f"    metrics {metrics}"
+        f"    metrics {metrics}{members}"
     )
 
 

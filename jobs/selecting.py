@@ -143,4 +143,5 @@ def run_config(workspace: Workspace, flags: dict[str, Any]) -> Config:
         run__workers=flags["workers"],
         encoder__device=flags["device"],
         encoder__precision=flags["precision"],
+        run__missing_image=flags.get("missing_image"),
     )

@@ -20,7 +20,7 @@ from geotag_batch import atomic
 from geotag_batch.config import Config
 from geotag_batch.errors import HeadError
 from geotag_batch.predict.features import LocationRule
-from geotag_batch.predict.head_info import HeadInfo, check_tensors, make_head_id, parse_head_info
+from geotag_batch.predict.head_info import BUNDLE, HeadInfo, check_tensors, make_head_id, parse_head_info
 from geotag_batch.predict.policy import Policy
 from geotag_batch.predict.scoring import logits, make_layers, score
 from geotag_batch.taxonomy import tag_names
@@ -36,6 +36,7 @@ __all__ = [
     "load_head",
     "read_head_info",
     "save_head",
+    "save_head_info",
     "save_policy",
 ]
 
@@ -111,18 +112,19 @@ def save_head(workspace: Workspace, draft: HeadDraft, tensors: Mapping[str, NDAr
     )
     folder = workspace.head_dir(info.head_id)
     atomic.write_bytes(data, folder / _WEIGHTS, workspace.staging, replace=True)
-    _write_info(workspace, info)
+    save_head_info(workspace, info)
     return info
 
 
 def save_policy(workspace: Workspace, head_id: str, policy: Policy) -> HeadInfo:
     """Give a head another decision policy; its head_id stays. Raises HeadError, StorageError."""
     info = replace(read_head_info(workspace, head_id), policy=policy)
-    _write_info(workspace, info)
+    save_head_info(workspace, info)
     return info
 
 
-def _write_info(workspace: Workspace, info: HeadInfo) -> None:
+def save_head_info(workspace: Workspace, info: HeadInfo) -> None:
+    """Publish a head.json. Raises StorageError if the disk refuses."""
     text = json.dumps(info.to_json(), indent=1, ensure_ascii=False)
     path = workspace.head_dir(info.head_id) / _INFO
     atomic.write_bytes(f"{text}\n".encode(), path, workspace.staging, replace=True)
@@ -167,6 +169,10 @@ def load_head(workspace: Workspace, head_id: str) -> Head:
     Raises HeadError if it is not there, or the weights are not those that head.json describes, to the bit.
     """
     info = read_head_info(workspace, head_id)
+    if info.type == BUNDLE:
+        raise HeadError(
+            f"{head_id} is a bundle and has no scores of its own", hint=f"name one of {', '.join(info.members)}"
+        )
     path = workspace.head_dir(head_id) / _WEIGHTS
     data = _read(path)
     if hashlib.sha256(data).hexdigest() != info.sha256:

@@ -16,9 +16,10 @@ from geotag_batch.predict.features import MODALITIES, LocationRule, feature_widt
 from geotag_batch.predict.policy import Policy
 from geotag_batch.taxonomy import tag_names, tags
 
-__all__ = ["HeadInfo", "check_tensors", "make_head_id", "parse_head_info"]
+__all__ = ["BUNDLE", "HeadInfo", "check_tensors", "make_head_id", "parse_head_info"]
 
 SCHEMA_VERSION = 1
+BUNDLE = "bundle"
 
 _TENSORS = {
     "linear": {"weight", "bias"},
@@ -33,6 +34,7 @@ class HeadInfo:
 
     `dim` is the length of one embedding of the encoder it was trained on, `encoder_declared` how that is known
     ("trained" here, or as the import said: "openai", "current", "given"), `sha256` that of head.safetensors.
+    A bundle (type "bundle") has no weights but `members`, head_ids; its `modalities` are all that some of them take.
     """
 
     head_id: str
@@ -48,6 +50,7 @@ class HeadInfo:
     metrics: Mapping[str, float]
     provenance: Mapping[str, Any]
     sha256: str
+    members: tuple[str, ...] = ()
 
     @property
     def width(self) -> int:
@@ -72,6 +75,7 @@ class HeadInfo:
             "metrics": dict(self.metrics),
             "provenance": dict(self.provenance),
             "sha256": self.sha256,
+            **({"members": list(self.members)} if self.members else {}),
         }
 
 
@@ -96,6 +100,7 @@ def parse_head_info(data: bytes, path: Path) -> HeadInfo:
             metrics=dict(document["metrics"]),
             provenance=dict(document["provenance"]),
             sha256=str(document["sha256"]),
+            members=tuple(map(str, document.get("members", ()))),
         )
         version, tag_ids = document["schema_version"], document["tag_ids"]
     except (ValueError, TypeError, KeyError) as error:
@@ -107,7 +112,8 @@ def parse_head_info(data: bytes, path: Path) -> HeadInfo:
     if info.head_id != path.parent.name:
         raise HeadError(f"{path} is about head {info.head_id}, not about its folder's", hint=_AGAIN)
     if (
-        info.type not in _TENSORS
+        info.type not in {*_TENSORS, BUNDLE}
+        or (info.type == BUNDLE) != bool(info.members)
         or not _are_modalities(info.modalities)
         or (info.location is None) == ("location" in info.modalities)
     ):

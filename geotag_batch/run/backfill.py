@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from geotag_batch.config import Config
 from geotag_batch.encode.clip import load_encoder
 from geotag_batch.encode.encoder import Encoder
-from geotag_batch.predict.head import Head, current_head_info, load_head
+from geotag_batch.predict.bundle import Scorer, load_scorer
+from geotag_batch.predict.head import current_head_info
 from geotag_batch.read.photos import Selection, Target
 from geotag_batch.read.sources import open_source
 from geotag_batch.run.lock import hold_lock
@@ -39,7 +40,9 @@ def run_backfill(workspace: Workspace, config: Config, job: Job) -> RunRecord:
     """
     with hold_lock(workspace):
         info = current_head_info(workspace, config)
-        return _run(workspace, config, job, target_of(info), load_head(workspace, info.head_id))
+        return _run(
+            workspace, config, job, target_of(info), load_scorer(workspace, info.head_id, config.run.missing_image)
+        )
 
 
 def run_embed(workspace: Workspace, config: Config, job: Job) -> RunRecord:
@@ -51,7 +54,7 @@ def run_embed(workspace: Workspace, config: Config, job: Job) -> RunRecord:
 
 
 def _run(
-    workspace: Workspace, config: Config, job: Job, target: Target, head: Head | None, encoder: Encoder | None = None
+    workspace: Workspace, config: Config, job: Job, target: Target, head: Scorer | None, encoder: Encoder | None = None
 ) -> RunRecord:
     started = utc_now()
     shutil.rmtree(workspace.staging, ignore_errors=True)  # left by a killed run: we hold the lock

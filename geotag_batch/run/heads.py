@@ -1,6 +1,7 @@
 """Heads of a workspace: import, choose, and set the decision policy."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,12 +11,12 @@ from geotag_batch.encode.clip import load_encoder
 from geotag_batch.encode.identity import OPENAI_ENCODER_ID
 from geotag_batch.errors import HeadError, UsageError
 from geotag_batch.fingerprint import software_versions
+from geotag_batch.predict.bundle import load_scorer, save_bundle
 from geotag_batch.predict.features import MODALITIES, PUBLISHED_RULE
 from geotag_batch.predict.head import (
     HeadDraft,
     HeadInfo,
     find_head_id,
-    load_head,
     read_head_info,
     save_head,
     save_policy,
@@ -27,7 +28,7 @@ from geotag_batch.run.lock import hold_lock
 from geotag_batch.workspace import Workspace
 from geotag_batch.write.views import rebuild_views
 
-__all__ = ["HeadStatements", "import_head", "set_policy", "use_head"]
+__all__ = ["HeadStatements", "bundle_heads", "import_head", "set_policy", "use_head"]
 
 _PUBLISHED_DIM = 512
 """The length of one embedding that the published heads take: OpenAI's CLIP ViT-B/32."""
@@ -138,10 +139,16 @@ def use_head(workspace: Workspace, text: str) -> HeadInfo:
     Raises HeadError if it is not exactly one head or its files are broken; LockedError, ConfigError, StorageError.
     """
     with hold_lock(workspace):
-        head = load_head(workspace, find_head_id(workspace, text)).info
+        head: HeadInfo = load_scorer(workspace, find_head_id(workspace, text)).info
         set_key(workspace, "head.current", head.head_id)
         rebuild_views(workspace, load_config(workspace))
     return head
+
+
+def bundle_heads(workspace: Workspace, name: str, texts: Sequence[str]) -> HeadInfo:
+    """Make a bundle of the heads that `texts` name, or begin. Raises HeadError, LockedError, StorageError."""
+    with hold_lock(workspace):
+        return save_bundle(workspace, name, [find_head_id(workspace, text) for text in texts])
 
 
 def set_policy(

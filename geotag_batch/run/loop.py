@@ -14,7 +14,7 @@ from geotag_batch.config import Config
 from geotag_batch.encode.clip import load_encoder
 from geotag_batch.encode.encoder import Encoder
 from geotag_batch.errors import EncoderError, FailureBudgetError, GeotagError
-from geotag_batch.predict.head import Head
+from geotag_batch.predict.bundle import Scorer
 from geotag_batch.read.loader import ImageLoader, LoadedImage
 from geotag_batch.read.sources import ImageSource
 from geotag_batch.run.chunk import ChunkResult, tag_chunk
@@ -50,7 +50,7 @@ class ChunkLoop:
         self._reporter = RunReporter(plan.total)
         self._started = time.monotonic()
 
-    def work(self, head: Head | None, encoder: Encoder | None, stop: Stop) -> RunRecord:
+    def work(self, head: Scorer | None, encoder: Encoder | None, stop: Stop) -> RunRecord:
         """Do the plan's chunks until they are done or `stop` says so; return the finished record.
 
         `encoder` is loaded here if it is None and needed. Errors are recorded, then raised on.
@@ -70,7 +70,7 @@ class ChunkLoop:
             raise
         return self.record
 
-    def _do_chunks(self, head: Head | None, encoder: Encoder | None, stop: Stop, tools: ExitStack) -> None:
+    def _do_chunks(self, head: Scorer | None, encoder: Encoder | None, stop: Stop, tools: ExitStack) -> None:
         dim = encoder.dim if encoder is not None else head.info.dim if head is not None else 0
         feed = ChunkFeed(self._plan, self._config.images, self._source, dim)
         embedder: Embedder | None = None
@@ -87,7 +87,7 @@ class ChunkLoop:
             if stop():
                 return
 
-    def _make_embedder(self, encoder: Encoder | None, head: Head | None, stop: Stop) -> Embedder:
+    def _make_embedder(self, encoder: Encoder | None, head: Scorer | None, stop: Stop) -> Embedder:
         if encoder is None:
             encoder = load_encoder(self._config.encoder, self._workspace.root)
         if head is not None and encoder.encoder_id != head.info.encoder_id:
@@ -127,7 +127,8 @@ class ChunkLoop:
 
     def _check(self, result: ChunkResult) -> None:
         """Refuse to commit failures that say more about the image root, or the archive, than about the photos."""
-        suspect = sum(count for name, count in result.failures.items() if name in _ROOT_SUSPECT)
+        troubles = result.failures + result.without_image
+        suspect = sum(count for name, count in troubles.items() if name in _ROOT_SUSPECT)
         if suspect * 2 > result.photos:
             self._source.check_root()
         self._attempts += result.first_attempts

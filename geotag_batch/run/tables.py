@@ -31,11 +31,15 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Scores of the photos in `rows` (m,) of a chunk: float32 (m, 49), by `head`."""
+    """Scores of the photos in `rows` (m,) of a chunk: float32 (m, 49), by `head`.
+
+    `used` bool (m, 3): which of image, title and location went into each photo's scores.
+    """
 
     rows: NDArray[np.int64]
     scores: NDArray[np.float32]
     head: HeadInfo
+    used: NDArray[np.bool_]
 
 
 def embeddings_table(chunk: Chunk, stamp: Stamp, *, everything: bool) -> pa.Table:
@@ -72,9 +76,8 @@ def predictions_table(chunk: Chunk, scored: Scored | None, stamp: Stamp) -> pa.T
     titles = chunk.rows.column("title").take(rows)
     locations = chunk.locations[rows]
     known = np.isfinite(locations).all(axis=1) & ("location" in head.modalities)
-    uses_image, uses_title = "image" in head.modalities, "title" in head.modalities
     photos = len(rows)
-    has_image = np.full(photos, uses_image)
+    has_image, takes_title, takes_location = scored.used.T
     columns = {
         "gridimage_id": pa.array(chunk.ids[rows]),
         "tags": _tag_lists(decisions.chosen, head.tags),
@@ -84,8 +87,8 @@ def predictions_table(chunk: Chunk, scored: Scored | None, stamp: Stamp) -> pa.T
         "set_probability": pa.array(decisions.set_probability),
         "forced": pa.array(decisions.forced),
         "has_image": pa.array(has_image),
-        "has_title": pc.and_(pc.not_equal(pc.utf8_trim_whitespace(titles), ""), pa.scalar(uses_title)),
-        "has_location": pa.array(known),
+        "has_title": pc.and_(pc.not_equal(pc.utf8_trim_whitespace(titles), ""), pa.array(takes_title)),
+        "has_location": pa.array(known & takes_location),
         "title_hash": chunk.rows.column("title_hash").take(rows),
         "image_signature": pa.array([chunk.signatures[row] or "" for row in rows], pa.string(), mask=~has_image),
         "latitude": pa.array(locations[:, 0], mask=~known),

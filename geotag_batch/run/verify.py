@@ -12,7 +12,7 @@ from pathlib import Path
 
 from geotag_batch.duck import DuckError, connect, dataset_relation, execute_file
 from geotag_batch.errors import HeadError, StorageError
-from geotag_batch.predict.head import load_head
+from geotag_batch.predict.bundle import load_scorer
 from geotag_batch.run.check_file import DATASETS, check_file
 from geotag_batch.run.lock import is_locked
 from geotag_batch.workspace import Workspace
@@ -149,7 +149,7 @@ def _check_heads(workspace: Workspace, report: Report) -> None:
             )
             continue
         try:
-            load_head(workspace, folder.name)
+            load_scorer(workspace, folder.name)
         except HeadError as error:
             report.add(str(folder.relative_to(workspace.root)), error.message)
 
