@@ -20,7 +20,7 @@ from .selecting import job_of, run_config, running_options, selecting_options
 def command(workspace: Workspace, log_format: str, **flags: Any) -> None:  # noqa: ANN401
     """Embed the images and titles of the selected photos, without a head.
 
-    For training: `geotag embed --select tagged`. The same chunks, commits and failures as `geotag backfill`.
+    For training: `geotag embed --tagged`. The same chunks, commits and failures as `geotag backfill`.
     """
     configure_logging(log_format)
     record = run_embed(workspace, run_config(workspace, flags), job_of("embed", flags))

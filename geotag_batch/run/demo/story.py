@@ -100,7 +100,7 @@ class Demo:
             "The encoder is a very small CLIP with seeded RANDOM weights: nothing is downloaded, and it has never"
         )
         self._say("seen a photo. It still tells colours and words apart, which is enough for drawings.")
-        self._run("embed", "--select", "tagged")
+        self._run("embed", "--tagged")
         self._run("train", "--use")
 
     def _backfill(self) -> None:
