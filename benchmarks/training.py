@@ -33,6 +33,7 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
+from geotag_batch.encode.speed import fastest_precision
 from geotag_batch.run.experiment import PUBLISHED_POLICY
 from geotag_batch.run.init import init_workspace
 from geotag_batch.taxonomy import tag_names
@@ -41,7 +42,6 @@ from geotag_batch.train.examples import Examples
 from geotag_batch.train.grid import paper_grid
 from geotag_batch.train.learner import Learner
 from geotag_batch.train.recipe import HIDDEN, Recipe
-from geotag_batch.train.speed import fastest_gradients
 from geotag_batch.train.trainer import Watch, train
 from geotag_batch.workspace import Workspace
 
@@ -176,7 +176,7 @@ def measure(photos: int | None = None, repeats: int = 3, grid: bool = True) -> l
     bare = Examples(examples.ids, examples.labels, examples.parts, examples.training, examples.validation[:1])
     about = f"{what}, {len(examples.training):,} photos to train on, {len(examples.validation):,} to validate"
     rows: list[dict[str, Any]] = []
-    gradients, endless = fastest_gradients(), {"patience": 10**6, "epochs": 10**6}
+    gradients, endless = fastest_precision(), {"patience": 10**6, "epochs": 10**6}
     for head in ("linear", "mlp"):
         theirs = notebook_epoch(bare, head)
         ours = our_epoch(bare, Recipe.published(head, gradients=gradients, **endless))

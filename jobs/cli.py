@@ -25,6 +25,7 @@ COMMANDS = {
     "query": "run one SELECT over the views",
     "verify": "re-read everything committed and report what is wrong",
     "prune": "remove what belongs to named heads, encoders or withdrawn photos",
+    "precision-check": "compare a faster number format with float32 on the archive's photos",
     "heads": "import, list, show and choose heads",
     "describe": "draw what the catalogue holds: tags, titles, places",
     "train": "train a head on the tagged photos",
@@ -47,7 +48,7 @@ class LazyGroup(click.Group):
         """Import and return one command."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f".{cmd_name}", __package__)
+        module = importlib.import_module(f".{cmd_name.replace('-', '_')}", __package__)
         command: click.Command = module.command
         return command
 

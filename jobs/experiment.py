@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
+from geotag_batch.encode.speed import fastest_precision
 from geotag_batch.read.ids import read_ids
 from geotag_batch.run.experiment import Experiment, ExperimentReport, run_experiment
-from geotag_batch.train.speed import fastest_gradients
 from geotag_batch.workspace import Workspace
 
 from .options import configured, workspace_option
@@ -33,7 +33,7 @@ def command(workspace: Workspace, grid: str, **flags: Any) -> None:  # noqa: ANN
     written as Parquet and Markdown, and drawn. An interrupted experiment goes on: start the same command again.
     """
     changes = {name: flags[name] for name in ("epochs", "patience", "max_tags", "seed") if flags[name] is not None}
-    changes["gradients"] = fastest_gradients()
+    changes["gradients"] = fastest_precision()
     held_out = read_ids(flags["validation_ids"]) if flags["validation_ids"] else None
     out = flags["out"] or workspace.reports / "experiment"
     experiment = Experiment(out, changes, flags["encoder"], held_out, flags["restart"])

@@ -155,7 +155,7 @@ def fit(workspace: Workspace, head: str, **flags: Any) -> None:  # noqa: ANN401
 def calibrate(workspace: Workspace, head: str, seed: int | None) -> None:
     """Make a head of HEAD whose scores tell how often they are right (temperature scaling).
 
-    Its tags over 0.5 are HEAD's. It is another head, for its scores are others.
+    It is another head, for its scores are others; its thresholds are scaled as they are, so that its tags are HEAD's.
     """
     report = calibrate_head(workspace, configured(workspace), head, seed)
     _warn(report.warning)

@@ -6,12 +6,12 @@ from typing import Any
 
 import click
 
+from geotag_batch.encode.speed import fastest_precision
 from geotag_batch.predict.features import MODALITIES
 from geotag_batch.read.ids import read_ids
 from geotag_batch.run.heads import use_head
 from geotag_batch.run.train import Lesson, TrainReport, train_head
 from geotag_batch.train.recipe import Recipe
-from geotag_batch.train.speed import fastest_gradients
 from geotag_batch.workspace import Workspace
 
 from .options import configured, modalities_type, workspace_option
@@ -60,7 +60,7 @@ def _lesson(flags: dict[str, Any]) -> Lesson:
     names = ("modalities", "mixup", "epochs", "patience", "batch_size", "learning_rate", "weight_decay", "max_tags",
              "seed")  # fmt: skip
     given = {name: flags[name] for name in names if flags[name] is not None}
-    gradients = fastest_gradients() if flags["gradients"] == "auto" else flags["gradients"]
+    gradients = fastest_precision() if flags["gradients"] == "auto" else flags["gradients"]
     recipe = Recipe.published(flags["head"], gradients=gradients, **given)
     held_out = read_ids(flags["validation_ids"]) if flags["validation_ids"] else None
     return Lesson(recipe, flags["name"], flags["encoder"], held_out, flags["restart"])

@@ -83,6 +83,11 @@ class ClipEncoder:
             torch.backends.cudnn.allow_tf32 = False  # float32 convolutions would keep 10 bits of the mantissa
         self._cuts_titles = _is_plain_clip(loaded.module)
 
+    def cast(self, precision: str) -> None:
+        """Go on in `precision`, one that the device offers; weights that were rounded stay so."""
+        self.precision, self._dtype = precision, getattr(torch, precision)
+        self._model.to(self._dtype)
+
     def encode_images(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return embeddings (n, dim) of images uint8 (n, size, size, 3). Raises EncoderMemoryError, ValueError."""
         check_pixels(pixels, self.preprocess)

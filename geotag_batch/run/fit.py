@@ -1,10 +1,12 @@
 """Decision policies and temperatures fitted on the photos that a head did not learn from."""
 
+import math
 from dataclasses import dataclass, replace
 
 from geotag_batch.config import Config
 from geotag_batch.fingerprint import software_versions
 from geotag_batch.predict.head import Head, HeadDraft, HeadInfo, find_head_id, load_head, save_head, save_policy
+from geotag_batch.predict.policy import Policy
 from geotag_batch.run.judging import judge, seed_of, split_warning
 from geotag_batch.run.lock import hold_lock
 from geotag_batch.taxonomy import tag_names
@@ -78,8 +80,9 @@ def fit_head(workspace: Workspace, config: Config, head: str, aim: Aim) -> FitRe
 def calibrate_head(workspace: Workspace, config: Config, head: str, seed: int | None = None) -> CalibrateReport:
     """Fit a temperature on a head's validation photos and save the head that has it in its weights.
 
-    The last layer is divided by the temperature: another head, for its scores are others; its tags over 0.5 are the
-    same. Raises HeadError, InputError, CatalogueError, StorageError or LockedError.
+    The last layer is divided by the temperature: another head, for its scores are others. Its thresholds are scaled
+    as its scores are, so that it gives the same tags. Raises HeadError, InputError, CatalogueError, StorageError or
+    LockedError.
     """
     with hold_lock(workspace):
         loaded = load_head(workspace, find_head_id(workspace, head))
@@ -93,8 +96,22 @@ def calibrate_head(workspace: Workspace, config: Config, head: str, seed: int | 
         before = calibration(logits.truth, judge(workspace, config, [loaded], split).given[0]).error
         made = Head(replace(loaded.info), tensors)
         after = calibration(logits.truth, judge(workspace, config, [made], split).given[0]).error
-        info = save_head(workspace, _draft(loaded.info, temperature, before, after), tensors)
+        draft = _draft(loaded.info, temperature, before, after)
+        info = save_head(workspace, replace(draft, policy=_scaled(loaded.info.policy, temperature)), tensors)
     return CalibrateReport(info, temperature, before, after, len(logits.ids), split_warning(loaded, split))
+
+
+def _scaled(policy: Policy, temperature: float) -> Policy:
+    """Return the policy that gives the same tags from scores whose logits were divided by `temperature`."""
+
+    def scale(threshold: float) -> float:
+        if threshold in (0.0, 0.5, 1.0):
+            return threshold
+        return 1 / (1 + math.exp(-math.log(threshold / (1 - threshold)) / temperature))
+
+    if isinstance(policy.threshold, tuple):
+        return replace(policy, threshold=tuple(map(scale, policy.threshold)))
+    return replace(policy, threshold=scale(policy.threshold))
 
 
 def _draft(info: HeadInfo, temperature: float, before: float, after: float) -> HeadDraft:

@@ -11,7 +11,6 @@ from dataclasses import replace
 from datetime import timedelta
 
 from geotag_batch.config import Config
-from geotag_batch.encode.clip import load_encoder
 from geotag_batch.encode.encoder import Encoder
 from geotag_batch.errors import EncoderError, FailureBudgetError, GeotagError
 from geotag_batch.predict.bundle import Scorer
@@ -22,6 +21,7 @@ from geotag_batch.run.embed import Embedder
 from geotag_batch.run.feed import ChunkFeed
 from geotag_batch.run.plan import TRANSIENT_FETCHES, Plan
 from geotag_batch.run.report import RunReporter
+from geotag_batch.run.settle import load_settled
 from geotag_batch.run.stop import Stop
 from geotag_batch.run.tables import Stamp
 from geotag_batch.workspace import Workspace
@@ -89,7 +89,7 @@ class ChunkLoop:
 
     def _make_embedder(self, encoder: Encoder | None, head: Scorer | None, stop: Stop) -> Embedder:
         if encoder is None:
-            encoder = load_encoder(self._config.encoder, self._workspace.root)
+            encoder = load_settled(self._workspace, self._config, head)
         if head is not None and encoder.encoder_id != head.info.encoder_id:
             raise EncoderError(
                 f"head {head.info.head_id} was trained on encoder {head.info.encoder_id}, "
@@ -129,7 +129,7 @@ class ChunkLoop:
         """Refuse to commit failures that say more about the image root, or the archive, than about the photos."""
         troubles = result.failures + result.without_image
         suspect = sum(count for name, count in troubles.items() if name in _ROOT_SUSPECT)
-        if suspect * 2 > result.photos:
+        if troubles["missing"] or suspect * 2 > result.photos:
             self._source.check_root()
         self._attempts += result.first_attempts
         self._first_failures += result.first_failures

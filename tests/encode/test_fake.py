@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,6 +46,6 @@ def test_one_pixel_changes_the_embedding() -> None:
 
 
 @pytest.mark.parametrize("changes", [{"device": "cuda"}, {"precision": "bfloat16"}])
-def test_a_device_or_precision_that_it_does_not_have_is_refused(changes: dict[str, str]) -> None:
+def test_a_device_or_precision_that_it_does_not_have_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(EncoderError, match="fake encoder cannot run"):
         load_encoder(EncoderConfig(model="fake", **changes), Path("/"))

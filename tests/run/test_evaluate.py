@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +159,7 @@ def test_a_fitted_policy_is_what_backfill_then_decides_by(labelled: Archive) -> 
 def test_a_calibrated_head_is_another_one_with_the_same_tags_and_other_scores(labelled: Archive) -> None:
     for kind in ("linear", "mlp"):
         head = _train(labelled, head=kind, epochs=6)
-        save_policy(labelled.workspace, head, replace(Policy(), at_least_one=False))
+        save_policy(labelled.workspace, head, Policy(tuple(np.linspace(0.02, 1, 49).tolist()), at_least_one=False))
         report = calibrate_head(labelled.workspace, labelled.config, head)
         assert report.head.head_id != head
         assert report.head.provenance["calibrated_from"] == head
@@ -168,6 +167,8 @@ def test_a_calibrated_head_is_another_one_with_the_same_tags_and_other_scores(la
         features = np.random.default_rng(1).normal(size=(50, report.head.width)).astype(np.float32)
         one, other = (load_head(labelled.workspace, each).scores(features) for each in (head, report.head.head_id))
         assert np.array_equal(one > 0.5, other > 0.5)
+        before = read_head_info(labelled.workspace, head).policy
+        assert np.array_equal(before.choose(one), report.head.policy.choose(other))
         logit = np.log(one.astype(np.float64) / (1 - one)) / report.temperature
         inside = (one > 0.001) & (one < 0.999)
         np.testing.assert_allclose(other[inside], (1 / (1 + np.exp(-logit)))[inside], atol=1e-4)
