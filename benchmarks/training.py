@@ -34,7 +34,7 @@ import torch
 from numpy.typing import NDArray
 
 from geotag_batch.encode.speed import fastest_precision
-from geotag_batch.run.experiment import PUBLISHED_POLICY
+from geotag_batch.predict.policy import PLAIN
 from geotag_batch.run.init import init_workspace
 from geotag_batch.taxonomy import tag_names
 from geotag_batch.train.dataset import in_validation
@@ -154,7 +154,7 @@ def our_epoch(examples: Examples, *recipes: Recipe) -> Callable[[], None]:
 
     def epoch() -> None:
         done = len(learners[0].history)
-        train(learners, examples, PUBLISHED_POLICY, Watch(stopping=lambda: len(learners[0].history) > done))
+        train(learners, examples, PLAIN, Watch(stopping=lambda: len(learners[0].history) > done))
 
     return epoch
 

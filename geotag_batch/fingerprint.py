@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from geotag_batch import __version__
 
-__all__ = ["file_metadata", "named_id", "policy_id", "short_hash", "software_versions", "tensors_digest"]
+__all__ = ["file_metadata", "named_id", "policy_id", "safe_name", "short_hash", "software_versions", "tensors_digest"]
 
 _LIBRARIES = ("torch", "open_clip_torch", "pyarrow", "duckdb", "pillow", "numpy")
 
@@ -36,10 +36,15 @@ def short_hash(facts: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:8]
 
 
+def safe_name(name: str) -> str:
+    """Return `name` with everything replaced that does not belong into the name of a file or folder."""
+    safe = "".join(char if char.isascii() and (char.isalnum() or char in "-_.") else "-" for char in name)
+    return safe.strip(".-") or "unnamed"
+
+
 def named_id(name: str, facts: Mapping[str, Any]) -> str:
     """Return `name`, made safe for a folder, with the short hash of `facts` behind it."""
-    safe = "".join(char if char.isascii() and (char.isalnum() or char in "-_.") else "-" for char in name)
-    return f"{safe.strip('.-') or 'unnamed'}-{short_hash(facts)}"
+    return f"{safe_name(name)}-{short_hash(facts)}"
 
 
 def policy_id(policy: Mapping[str, Any]) -> str:

@@ -72,6 +72,8 @@ def test_the_wheel_puts_only_geotag_batch_into_site_packages(wheel: Path) -> Non
         inside = path.relative_to(ROOT).as_posix()
         assert (inside if inside.startswith("geotag_batch/") else f"geotag_batch/{inside}") in names
     assert "geotag_batch/py.typed" in names
+    for path in (ROOT / "geotag_batch" / "draw" / "pages").iterdir():
+        assert f"geotag_batch/draw/pages/{path.name}" in names
 
 
 @pytest.mark.slow

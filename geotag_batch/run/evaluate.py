@@ -14,7 +14,7 @@ from geotag_batch.draw.evaluation import draw_calibration, draw_co_occurrence, d
 from geotag_batch.draw.page import render_page
 from geotag_batch.errors import UsageError
 from geotag_batch.predict.head import HeadInfo, find_head_id, load_head
-from geotag_batch.predict.policy import Policy
+from geotag_batch.predict.policy import PLAIN
 from geotag_batch.run.evaluate_text import markdown
 from geotag_batch.run.judging import Judged, judge, seed_of, split_warning
 from geotag_batch.run.report_folder import ReportFolder
@@ -26,9 +26,6 @@ from geotag_batch.train.metrics import calibration, macro_f1, micro_f1, score_ta
 from geotag_batch.workspace import Workspace
 
 __all__ = ["Evaluation", "Question", "evaluate"]
-
-PLAIN = Policy(0.5, at_least_one=False)
-"""The paper's validation policy, for comparison with what production decides by."""
 
 _MISTAKES = 60
 _MAX_HEADS = 8

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from geotag_batch.config import Config
 from geotag_batch.draw.training import draw_experiment
 from geotag_batch.predict.features import MODALITIES
-from geotag_batch.predict.policy import Policy
+from geotag_batch.predict.policy import PLAIN
 from geotag_batch.run.lock import hold_training_lock
 from geotag_batch.run.report_folder import ReportFolder
 from geotag_batch.run.stop import Stop
@@ -33,8 +33,6 @@ from geotag_batch.workspace import Workspace
 __all__ = ["Experiment", "ExperimentReport", "run_experiment"]
 
 _NAME = "experiment-paper"
-PUBLISHED_POLICY = Policy(0.5, at_least_one=False)
-"""What the paper's validation numbers were decided with: a photo without a score over 0.5 gets no tag."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +87,7 @@ def run_experiment(workspace: Workspace, config: Config, experiment: Experiment)
 
         names = [(learner.recipe.name, learner) for learner in learners]
         with stop.listening(), TrainReporter(names).running() as reporter:
-            done = train(learners, examples, PUBLISHED_POLICY, reporter.watch(stop, write_down))
+            done = train(learners, examples, PLAIN, reporter.watch(stop, write_down))
         if not done:
             return ExperimentReport(photos, [], [], stop.signal)
         rows = [_row(workspace, learner, encoder, photos) for learner in learners]

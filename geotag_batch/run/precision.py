@@ -4,7 +4,6 @@ What a check found is kept in `cache/precision/`; it can be made again at any ti
 """
 
 import json
-import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
@@ -27,8 +26,6 @@ from geotag_batch.read.sources import image_reference
 from geotag_batch.workspace import Workspace
 
 __all__ = ["CastableEncoder", "PrecisionCheck", "check_precision", "known_check", "save_check"]
-
-logger = logging.getLogger("geotag")
 
 _BATCH = 32
 

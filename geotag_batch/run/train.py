@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from geotag_batch.config import Config
-from geotag_batch.fingerprint import software_versions
+from geotag_batch.fingerprint import safe_name, software_versions
 from geotag_batch.predict.features import DEFAULT_RULE
 from geotag_batch.predict.head import HeadDraft, HeadInfo, save_head
 from geotag_batch.predict.policy import Policy
@@ -67,7 +67,7 @@ def train_head(workspace: Workspace, config: Config, lesson: Lesson) -> TrainRep
     Raises InputError if there is too little to learn from, or an interrupted training under the same name had another
     recipe or other photos; CatalogueError, StorageError or LockedError.
     """
-    name, recipe, policy = lesson.name or lesson.recipe.name, lesson.recipe, Policy()
+    name, recipe, policy = safe_name(lesson.name or lesson.recipe.name), lesson.recipe, Policy()
     checkpoints = Checkpoints(workspace.cache / "training")
     with hold_training_lock(workspace, name):
         if lesson.restart:

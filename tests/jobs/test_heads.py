@@ -10,7 +10,7 @@ from geotag_batch.encode.identity import OPENAI_ENCODER_ID
 from geotag_batch.predict.head import list_heads
 from geotag_batch.predict.policy import Policy
 from geotag_batch.workspace import Workspace
-from jobs.heads import command
+from jobs.cli import cli
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def file(tmp_path: Path) -> Path:
 def run(workspace: Workspace, *arguments: str) -> str:
     """Run `geotag heads ...` and return what it printed."""
     verb, *rest = arguments
-    done = CliRunner().invoke(command, [verb, "-C", str(workspace.root), *rest], catch_exceptions=False)
+    done = CliRunner().invoke(cli, ["heads", verb, "-C", str(workspace.root), *rest], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     return done.output
 
@@ -71,6 +71,6 @@ def test_the_policy_is_set_and_needs_something_to_set(workspace: Workspace, file
     run(workspace, "import", str(file))
     assert "tags over 0.2, or none" in run(workspace, "policy", "linear", "--threshold", "0.2", "--abstain")
     assert "tags over 0.2, at least one" in run(workspace, "policy", "linear", "--at-least-one")
-    done = CliRunner().invoke(command, ["policy", "-C", str(workspace.root), "linear"])
+    done = CliRunner().invoke(cli, ["heads", "policy", "-C", str(workspace.root), "linear"])
     assert done.exit_code == 2
     assert "--threshold" in done.output

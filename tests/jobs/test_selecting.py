@@ -4,7 +4,7 @@ import pytest
 from click.testing import CliRunner
 
 from geotag_batch.workspace import Workspace
-from jobs.backfill import command
+from jobs.cli import cli
 from jobs.selecting import job_of
 
 
@@ -23,7 +23,7 @@ from jobs.selecting import job_of
     ],
 )
 def test_options_that_make_no_sense_are_refused(workspace: Workspace, arguments: list[str], message: str) -> None:
-    result = CliRunner().invoke(command, [*arguments, "-C", str(workspace.root)])
+    result = CliRunner().invoke(cli, ["backfill", *arguments, "-C", str(workspace.root)])
     assert result.exit_code == 2
     assert message in result.output
 

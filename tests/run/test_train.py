@@ -47,6 +47,7 @@ def learning(archive: Callable[[int], Archive]) -> Archive:
         tag = _TAGS[photo["gridimage_id"] % 3]
         photo["title"] = f"{tag} {photo['gridimage_id'] % 5}"
         photo["tags"] = [tag] if photo["gridimage_id"] <= 60 else []
+    made.photos[0]["tags"].append("top hat")
     made.write()
     run_embed(made.workspace, made.config, Job("embed", Selection(select="tagged")))
     return made
@@ -139,6 +140,8 @@ def test_a_killed_training_goes_on_to_the_head_that_it_would_have_become(learnin
     assert not list((root / "heads").glob("mlp-*"))
     code, out, said = _train(root, *flags)
     assert (code, out) == whole[:2]
+    assert "not learned, for they are none of the 49 tags: 'top hat' (1)" in out
+    assert "no photo to learn from, so never to be given: " in out
     assert "going on after epoch" in said
     assert "epoch  14 " not in said
     (head,), (expected,) = (list(folder.glob("heads/mlp-*/head.safetensors")) for folder in (root, twin))
@@ -156,6 +159,13 @@ def test_a_signal_stops_a_training_and_says_how_to_go_on(learning: Archive) -> N
     assert "recipe.epochs was 5000, is 7" in said
     assert "--restart" in said
     assert _train(root, "--epochs", "7", "--restart")[0] == 0
+
+
+def test_a_name_from_outside_is_no_path(learning: Archive) -> None:
+    head = _head(train_head(learning.workspace, learning.config, Lesson(Recipe.published(epochs=2), "../../a b/c")))
+    assert head.head_id.startswith("a-b-c-")
+    assert learning.workspace.head_dir(head.head_id).is_dir()
+    assert [path.name for path in (learning.workspace.cache / "training").iterdir() if path.is_file()] == ["a-b-c.lock"]
 
 
 def test_two_trainings_of_one_name_do_not_meet(learning: Archive) -> None:
