@@ -30,8 +30,8 @@ from .options import configured, format_option, workspace_option
 def command(workspace: Workspace, heads: tuple[str, ...], format_: str, **flags: Any) -> None:  # noqa: ANN401
     """Judge each HEAD by photos that it did not learn from, as contributors tagged them.
 
-    HEAD is a head_id or the beginning of one. Several heads are judged by the same photos, and compared with the
-    first. Numbers are given under each head's own decision policy, which production uses, and under plain 0.5.
+    HEAD is a head_id, its name, or the beginning of one. Several heads are judged by the same photos, and compared with
+    the first. Numbers are given under each head's own decision policy, which production uses, and under plain 0.5.
     """
     flags["ids"] = read_ids(flags["ids"]) if flags["ids"] else None
     found = evaluate(workspace, configured(workspace), Question(heads, **flags))

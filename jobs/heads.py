@@ -21,7 +21,7 @@ __all__ = ["command"]
 def command() -> None:
     """Import, list, show and choose heads, set or fit their decision policy, calibrate them.
 
-    HEAD is a head_id or the beginning of one.
+    HEAD is a head_id, the name before its last hyphen, or the beginning of one.
     """
 
 

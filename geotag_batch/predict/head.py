@@ -153,9 +153,14 @@ def list_heads(workspace: Workspace) -> list[HeadInfo]:
 
 
 def find_head_id(workspace: Workspace, text: str) -> str:
-    """Return the head_id that `text` is, or is the beginning of. Raises HeadError unless it is exactly one."""
+    """Return the head_id that `text` is; else that of the head of this name; else the one that it is the beginning of.
+
+    Raises HeadError unless it is exactly one.
+    """
     known = _head_ids(workspace)
-    found = [text] if text in known else [head_id for head_id in known if head_id.startswith(text)]
+    named = [head_id for head_id in known if head_id.rpartition("-")[0] == text]
+    begun = named if len(named) == 1 else [head_id for head_id in known if head_id.startswith(text)]
+    found = [text] if text in known else begun
     if len(found) > 1:
         raise HeadError(f"{text!r} is the beginning of {' and '.join(found)}", hint="write more of it")
     if not found:

@@ -1,6 +1,7 @@
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -258,6 +259,16 @@ def test_a_head_is_found_by_its_beginning(head: HeadInfo, workspace: Workspace) 
         find_head_id(workspace, other.replace("test", "tset"))
     with pytest.raises(HeadError, match="did you mean test-"):
         find_head_id(workspace, "tesd")
+
+
+def test_a_name_is_not_taken_for_the_beginning_of_a_longer_one(workspace: Workspace) -> None:
+    short = save_head(workspace, replace(IMAGE_AND_LOCATION, name="mlp"), linear(seed=1)).head_id
+    long = save_head(workspace, replace(IMAGE_AND_LOCATION, name="mlp-mixup"), linear(seed=2)).head_id
+    assert find_head_id(workspace, "mlp") == short
+    assert find_head_id(workspace, "mlp-m") == long
+    save_head(workspace, replace(IMAGE_AND_LOCATION, name="mlp"), linear(seed=3))
+    with pytest.raises(HeadError, match="is the beginning of"):
+        find_head_id(workspace, "mlp")
 
 
 @pytest.mark.parametrize("name", ["../outside", "/etc", "", ".", "gone-00000000"])
