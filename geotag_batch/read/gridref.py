@@ -7,6 +7,8 @@ from functools import cache
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 __all__ = ["Grid", "Square", "parse_grid_reference", "wgs84_centres"]
@@ -67,18 +69,16 @@ def wgs84_centres(
     NaN where there is no reference, none that can be read, or one of a grid not in `grids`. With `square_km` each
     reference is cut to the 1 km square that holds it, and one of fewer than 4 figures is unknown.
     """
-    squares = [None if text is None else parse_grid_reference(text) for text in references]
-    centres = np.full((len(squares), 2), np.nan)
+    found = _parse_all(references)
+    centres = np.full((len(references), 2), np.nan)
     for grid in ("GB", "IE"):
-        wanted = [
-            (position, *_centre(square, square_km))
-            for position, square in enumerate(squares)
-            if square and square.grid == grid and grid in grids and not (square_km and square.size > 1000)
-        ]
-        if wanted:
-            positions, eastings, northings = (list(column) for column in zip(*wanted, strict=True))
+        rows = np.flatnonzero(found.size > 0) if grid in grids else np.empty(0, np.int64)
+        rows = rows[(found.british[rows] == (grid == "GB")) & ~(square_km & (found.size[rows] > 1000))]
+        if len(rows):
+            size = np.full(len(rows), 1000) if square_km else found.size[rows]
+            eastings, northings = (each[rows] // size * size + size / 2 for each in (found.easting, found.northing))
             longitude, latitude = _to_wgs84(grid).transform(eastings, northings)
-            centres[positions] = np.column_stack((latitude, longitude))
+            centres[rows] = np.column_stack((latitude, longitude))
     return centres
 
 
@@ -96,9 +96,47 @@ def _corner(letters: str) -> tuple[int, int] | None:
     return (easting, northing) if 0 <= easting < _GB_WIDTH and 0 <= northing < _GB_HEIGHT else None
 
 
-def _centre(square: Square, square_km: bool) -> tuple[float, float]:
-    size = 1000 if square_km else square.size
-    return square.easting // size * size + size / 2, square.northing // size * size + size / 2
+@dataclass(frozen=True, slots=True)
+class _Squares:
+    """n squares, each an int64 (n,) but `british`, bool (n,); size 0 marks a text that names none."""
+
+    british: NDArray[np.bool_]
+    easting: NDArray[np.int64]
+    northing: NDArray[np.int64]
+    size: NDArray[np.int64]
+
+
+def _parse_all(references: Sequence[str | None]) -> _Squares:
+    """Parse many references; the usual writing, capitals and figures alone, goes by columns, all else one by one."""
+    count = len(references)
+    squares = _Squares(np.zeros(count, np.bool_), *(np.zeros(count, np.int64) for _ in range(3)))
+    texts = pa.array(references, pa.string())
+    parts = pc.extract_regex(texts, r"^(?P<letters>[A-Z]{1,2})(?P<figures>(?:[0-9]{2}){1,5})$")
+    letters, figures = parts.field("letters"), parts.field("figures")
+    usual = parts.is_valid().to_numpy(zero_copy_only=False)
+    names = letters.filter(parts.is_valid()).dictionary_encode()
+    halves = pc.divide(pc.utf8_length(figures), 2).fill_null(0).to_numpy()
+    corners = np.array([_corner(name) or (-1, -1) for name in names.dictionary.to_pylist()], np.int64).reshape(-1, 2)
+    corner = np.full((count, 2), -1, np.int64)
+    corner[usual] = corners[names.indices.to_numpy()]
+    squares.british[:] = pc.equal(pc.utf8_length(letters), 2).fill_null(False).to_numpy(zero_copy_only=False)
+    for half in np.unique(halves[usual]).tolist():
+        rows = np.flatnonzero(usual & (halves == half) & (corner[:, 0] >= 0))
+        taken = figures.take(pa.array(rows))
+        squares.size[rows] = size = 10 ** (5 - half)
+        for axis, (target, start) in enumerate(((squares.easting, 0), (squares.northing, half))):
+            digits = pc.utf8_slice_codeunits(taken, start, start + half).cast(pa.int64()).to_numpy()
+            target[rows] = corner[rows, axis] + digits * size
+    for row in np.flatnonzero(~usual).tolist():
+        square = parse_grid_reference(references[row] or "")
+        if square is not None:
+            squares.british[row] = square.grid == "GB"
+            squares.easting[row], squares.northing[row], squares.size[row] = (
+                square.easting,
+                square.northing,
+                square.size,
+            )
+    return squares
 
 
 _PROJECTION = {

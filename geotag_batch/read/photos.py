@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from geotag_batch.catalogue import catalogue_files, catalogue_relation
 from geotag_batch.config import Config
-from geotag_batch.duck import Connection, connect, dataset_relation, execute_file, fetch_arrow
+from geotag_batch.duck import Connection, connect, dataset_relation, execute_file, fetch_arrow, quote_literal, sql_text
 from geotag_batch.errors import CatalogueError, InputError
 from geotag_batch.read.gridref import wgs84_centres
 from geotag_batch.taxonomy import tag_names
@@ -141,19 +141,39 @@ def prepare(connection: Connection, target: Target, selection: Selection) -> Non
     """
     _register_asked(connection, selection.ids)
     _register_locations(connection, target.grids)
+    substitutions = {
+        "select": quote_literal(selection.select),
+        "tags": f"[{', '.join(map(quote_literal, tag_names()))}]",
+        "only_asked": str(selection.ids is not None),
+        "wgs84_fallback": str(target.wgs84_fallback),
+        "head": _text(target.head_id),
+        "encoder": _text(target.encoder_id),
+        "policy": _text(target.policy_id),
+        "uses_title": str("title" in target.modalities),
+    }
     parameters = {
-        "select": selection.select,
-        "tags": list(tag_names()),
-        "only_asked": selection.ids is not None,
         "wgs84_fallback": target.wgs84_fallback,
         "head": target.head_id,
         "encoder": target.encoder_id,
-        "policy": target.policy_id,
-        "uses_title": "title" in target.modalities,
         "everything": selection.check_images or selection.redo_before is not None,
     }
+    _make_views(connection, substitutions, "{}")
+    for step in ("repeated", "suspects"):
+        execute_file(connection, "plan", step, parameters)
+    _make_views(connection, substitutions, "(FROM {} SEMI JOIN suspects ON gridimage_id >> 4 = block)")
     for step in ("candidates", "selected", "scored", "embedded", "failed", "signatures"):
         execute_file(connection, "plan", step, parameters)
+
+
+def _make_views(connection: Connection, substitutions: Mapping[str, str], part: str) -> None:
+    """Make `wanted` and `done` over `part` of each relation that they read."""
+    relations = {name: part.format(name) for name in ("catalogue", "predictions", "embeddings")}
+    for view in ("wanted", "done"):
+        connection.execute(sql_text("plan", view, {**substitutions, **relations}))
+
+
+def _text(value: str | None) -> str:
+    return "CAST(NULL AS VARCHAR)" if value is None else quote_literal(value)
 
 
 def photos_to_look_at(connection: Connection) -> Iterator[list[tuple[int, str | None]]]:
@@ -194,8 +214,14 @@ def plan_pending(connection: Connection, target: Target, selection: Selection, n
         "now": now,
     }
     execute_file(connection, "plan", "pending", parameters)
-    for table in ("candidates", "selected", "scored", "embedded", "failed", "signatures", "location", "asked"):
+    for table in _TEMPORARY:
         connection.execute(f"DROP TABLE {table}")
+
+
+_TEMPORARY = (
+    "repeated", "suspects", "candidates", "selected", "scored", "embedded", "failed", "signatures", "location",
+    "asked",
+)  # fmt: skip
 
 
 def _register_asked(connection: Connection, ids: tuple[int, ...] | None) -> None:

@@ -75,14 +75,17 @@ class Status:
     blocks: list[Block]
 
 
+_READ = ("tags", "photos", "predictions_all", "failures", "coverage")
+
+
 def get_status(workspace: Workspace, config: Config, *, by_block: bool = False, last_runs: int = 5) -> Status:
     """Return the workspace's status. Raises CatalogueError for a broken catalogue, StorageError for broken files."""
     with connect(memory_limit=config.run.memory_limit, spill=workspace.cache) as connection:
-        create_views(connection, workspace, config)
+        create_views(connection, workspace, config, _READ)
         stored = dataset_relation(workspace, "embeddings", ("gridimage_id",))
         connection.execute(f"CREATE TEMP VIEW embeddings AS FROM {stored}")
         ((photos, tagged),) = _rows(connection, "photos")
-        predicted = {head: count for head, count, _ in _rows(connection, "predicted")}
+        predicted = dict(_rows(connection, "predicted"))
         embedded = dict(_rows(connection, "embedded"))
         failed = [FailedClass(*row) for row in _rows(connection, "failed")]
         blocks = [Block(*row) for row in _rows(connection, "by_block")] if by_block else []

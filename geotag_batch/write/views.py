@@ -7,7 +7,7 @@ each other.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from geotag_batch.atomic import publish
@@ -69,9 +69,13 @@ def rebuild_views(workspace: Workspace, config: Config) -> None:
     publish(build, workspace.database, workspace.staging, replace=True)
 
 
-def create_views(connection: Connection, workspace: Workspace, config: Config) -> None:
-    """Create all views in the connection's database. Raises as `rebuild_views`."""
-    for name, statement in _definitions(connection, workspace, config).items():
+def create_views(connection: Connection, workspace: Workspace, config: Config, names: Collection[str] = VIEWS) -> None:
+    """Create the views, or those of `names`, in the connection's database. Raises as `rebuild_views`.
+
+    Each view takes a look at the committed files, which takes its time where there are thousands.
+    """
+    definitions = _definitions(connection, workspace, config)
+    for name, statement in ((name, definitions[name]) for name in VIEWS if name in names):
         try:
             connection.execute(f"CREATE VIEW {quote_identifier(name)} AS {statement}")
         except DuckError as error:

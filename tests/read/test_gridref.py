@@ -180,3 +180,14 @@ def test_pyproj_is_not_imported_before_a_reference_is_located() -> None:
         "assert 'pyproj' not in sys.modules; gridref.wgs84_centres(['TQ3080']); assert 'pyproj' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_many_references_at_once_are_read_as_each_alone() -> None:
+    references = ["TQ3080", "TQ38", "SU387148", "SU3871414812", "J3731", "H4", "ZZ0000", "TQ308", None, "", "I1234"]
+    for square_km in (False, True):
+        together = wgs84_centres(references, square_km=square_km)
+        slowly = [None if text is None else text.lower() for text in references]  # not the usual writing: one by one
+        np.testing.assert_array_equal(together, wgs84_centres(slowly, square_km=square_km))
+        alone = [wgs84_centres([text], square_km=square_km)[0] for text in references]
+        np.testing.assert_array_equal(together, alone)
+    assert np.isfinite(wgs84_centres(references)).all(axis=1).tolist() == [True] * 5 + [False] * 6

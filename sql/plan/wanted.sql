@@ -1,0 +1,22 @@
+-- The photos of the selection, and what a result that is up to date was made from.
+-- Grain: one row per photo. Relations: {{catalogue}} (the catalogue, or part of it), location, asked.
+-- {{select}}: untagged | tagged | all.  {{tags}}: the 49 tags.  {{only_asked}}: keep to the ids in asked.
+-- {{head}}: head_id, or null when only embedding.  {{policy}}, {{uses_title}}, {{wgs84_fallback}}: of that head.
+CREATE OR REPLACE TEMP VIEW wanted AS
+SELECT
+    gridimage_id,
+    updated_at,
+    CASE
+        WHEN {{head}} IS NULL THEN hash(md5(coalesce(title, '')), true)
+        ELSE hash(
+            CASE WHEN {{uses_title}} THEN md5(coalesce(title, '')) END,
+            round(coalesce(latitude, CASE WHEN {{wgs84_fallback}} THEN wgs84_lat END) * 1e5)::INTEGER,
+            round(coalesce(longitude, CASE WHEN {{wgs84_fallback}} THEN wgs84_long END) * 1e5)::INTEGER,
+            {{policy}}
+        )
+    END AS made_from
+FROM {{catalogue}}
+LEFT JOIN location USING (grid_reference)
+WHERE
+    ({{select}} = 'all' OR ({{select}} = 'tagged') = coalesce(list_bool_or(list_transform(tags, lambda tag: tag IN {{tags}})), false))
+    AND (NOT {{only_asked}} OR gridimage_id IN (SELECT gridimage_id FROM asked))
