@@ -53,6 +53,10 @@ class ImagesConfig:
     column: str | None = _key(None, "instead of the template: the catalogue's column with a path or URL")
     max_bytes: int = _key(50_000_000, "a larger file is a failure", least=1)
     max_pixels: int = _key(50_000_000, "an image of more pixels is a failure, decided before decoding", least=1)
+    decode: str = _key(
+        "full", "JPEGs at full size, or at the half, quarter or eighth that still covers the encoder's square: faster, "
+        "a little other (geotag precision-check)", choices=("full", "scaled")
+    )  # fmt: skip
     decode_timeout: float = _key(20.0, "seconds after which a decoder is given up", least=0.1)
     decode_memory: int = _key(2_000_000_000, "bytes of address space a decoding process may take", least=1)
     fetch_timeout: float = _key(30.0, "seconds for one image over http(s), retries left aside", least=0.1)

@@ -13,13 +13,16 @@ from .options import configured, format_option, workspace_option
 
 @click.command()
 @workspace_option
-@click.option("--precision", type=click.Choice(["bfloat16"]), default="bfloat16", show_default=True,
+@click.option("--precision", type=click.Choice(["bfloat16", "float32"]), default="bfloat16", show_default=True,
               help="What to compare with float32.")  # fmt: skip
 @click.option("--photos", type=click.IntRange(min=1), default=400, show_default=True, help="On how many photos.")
 @click.option("--device", help="auto, cpu, cuda, cuda:1 or mps (encoder.device).")
 @format_option("text", "json")
 def command(workspace: Workspace, precision: str, photos: int, device: str | None, format_: str) -> None:
     """Compare a faster number format with float32 on the archive's own photos, under the head in use.
+
+    With `images.decode = "scaled"` the faster side decodes so too, float32's at full size; `--precision float32` then
+    shows what the decoding alone changes.
 
     What it finds is what `encoder.precision = "auto"` goes by from then on.
     """
@@ -28,7 +31,8 @@ def command(workspace: Workspace, precision: str, photos: int, device: str | Non
     if format_ == "json":
         click.echo(json.dumps(asdict(check), indent=1))
         return
-    click.echo(f"{check.precision} against float32 on {check.photos} photos, head {check.head_id}:")
+    decoded = "" if check.decode == "full" else f", {check.decode} decoding,"
+    click.echo(f"{check.precision}{decoded} against float32 on {check.photos} photos, head {check.head_id}:")
     click.echo(f"  same tags: {check.same_tags:.2%} (encoder.min_agreement is {config.encoder.min_agreement:.2%})")
     click.echo(f"  largest difference of a score: {check.score_difference:.4f}")
     for name, least, median in (

@@ -4,6 +4,7 @@ Nothing is guessed: what cannot be decoded whole and faithfully is a PhotoFailur
 """
 
 import io
+import math
 import struct
 import warnings
 from dataclasses import dataclass
@@ -38,12 +39,17 @@ class ImageLimits:
     max_pixels: int
 
 
-def decode_image(data: bytes, preprocess: Preprocess, limits: ImageLimits) -> NDArray[np.uint8]:
+def decode_image(
+    data: bytes, preprocess: Preprocess, limits: ImageLimits, *, scaled: bool = False
+) -> NDArray[np.uint8]:
     """Return an image file's pixels, uint8 (size, size, 3), as the encoder's own transform would make them.
 
-    From RGB on this is torchvision's Resize and CenterCrop on a PIL image, bit for bit. Before it only what would
+    From RGB on this is torchvision's Resize and CenterCrop on a PIL image, to one grey level. Before it only what would
     turn to nonsense is mended: EXIF orientation is applied, 16 bits are scaled to 8, transparency is laid over white,
     the first frame of an animation is taken, and other colour spaces are converted.
+
+    With `scaled` a JPEG is decoded at the half, quarter or eighth of its size that still covers the encoder's square,
+    by libjpeg, which is faster and gives other pixels.
 
     Not for use by several threads at a time: Python's warning filters, which it sets, belong to the whole process.
     Raises PhotoFailure with any class of stage `image` that is about an image's bytes; nothing else.
@@ -59,6 +65,8 @@ def decode_image(data: bytes, preprocess: Preprocess, limits: ImageLimits) -> ND
             pixels = image.width * image.height
             _check_size(*image.size, limits)
             check_whole(name, data)
+            if scaled:
+                image.draft(None, (preprocess.size, preprocess.size))
             image.load()
             return _fit(_to_rgb(image), preprocess)
         except PhotoFailure:
@@ -152,14 +160,25 @@ _RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling
 
 
 def _fit(image: Image.Image, preprocess: Preprocess) -> NDArray[np.uint8]:
-    """Resize and crop an RGB image in torchvision's arithmetic (transforms.functional: resize, center_crop)."""
+    """Resize and crop an RGB image as torchvision does (transforms.functional: resize, center_crop).
+
+    Only the square that the crop keeps is resampled, which gives the same pixels to within one grey level: the kept
+    square's corners are rounded to float32 on the way. Pillow resamples rows before columns unless a side is at least
+    twice the other; such an image is resampled whole, for in the other order the two roundings differ.
+    """
     size, (width, height) = preprocess.size, image.size
+    method = _RESAMPLING[preprocess.interpolation]
     if preprocess.resize_mode == "squash":
-        width, height = size, size
-    elif width <= height:
-        width, height = size, int(size * height / width)
-    else:
-        width, height = int(size * width / height), size
-    image = image.resize((width, height), _RESAMPLING[preprocess.interpolation])
-    left, top = round((width - size) / 2), round((height - size) / 2)
-    return np.array(image.crop((left, top, left + size, top + size)))
+        return np.array(image.resize((size, size), method))
+    wide, high = (int(size * width / height), size) if width > height else (size, int(size * height / width))
+    left, top = round((wide - size) / 2), round((high - size) / 2)
+    if max(width, height) >= 2 * min(width, height):
+        return np.array(image.resize((wide, high), method).crop((left, top, left + size, top + size)))
+    across, down = width / wide, height / high
+    margin = math.ceil(2 * max(down, 1.0)) + 1  # rows that the bicubic kernel reaches beyond the square
+    first = max(0, math.floor(top * down) - margin)
+    last = min(height, math.ceil((top + size) * down) + margin)
+    rows = image.crop((0, first, width, last)) if last - first < height else image
+    right, bottom = min((left + size) * across, width), min((top + size) * down - first, last - first)
+    columns = rows.resize((size, last - first), method, box=(left * across, 0, right, last - first))
+    return np.array(columns.resize((size, size), method, box=(0, top * down - first, size, bottom)))

@@ -44,7 +44,7 @@ class ImageLoader:
         self._source = open_source(images, workspace_root)
         files = self._source if isinstance(self._source, LocalSource) else None
         limits = ImageLimits(images.max_bytes, images.max_pixels)
-        settings = DecodeSettings(files, preprocess, limits, images.decode_memory)
+        settings = DecodeSettings(files, preprocess, limits, images.decode_memory, images.decode == "scaled")
         self._processes = [DecodeProcess(settings, images.decode_timeout) for _ in range(workers)]
         self._idle: SimpleQueue[DecodeProcess] = SimpleQueue()
         for process in self._processes:

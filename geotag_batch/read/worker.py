@@ -34,6 +34,7 @@ class DecodeSettings:
     preprocess: Preprocess
     limits: ImageLimits
     memory: int
+    scaled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def _load(job: DecodeJob, settings: DecodeSettings) -> LoadedImage:
             assert settings.files is not None, "a reference came to a process that has no folder of images"
             image = settings.files.fetch(image)
         signature = image.signature
-        pixels = decode_image(image.data, settings.preprocess, settings.limits)
+        pixels = decode_image(image.data, settings.preprocess, settings.limits, scaled=settings.scaled)
     except PhotoFailure as failure:
         failure.image_signature = failure.image_signature or signature
         return LoadedImage.failed(job.gridimage_id, failure)

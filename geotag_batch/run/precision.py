@@ -5,7 +5,7 @@ What a check found is kept in `cache/precision/`; it can be made again at any ti
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,7 +21,7 @@ from geotag_batch.predict.bundle import Scorer
 from geotag_batch.predict.features import LocationRule, fuse
 from geotag_batch.preprocess import Preprocess
 from geotag_batch.read.gridref import wgs84_centres
-from geotag_batch.read.loader import ImageLoader, ImageRequest
+from geotag_batch.read.loader import ImageLoader, ImageRequest, LoadedImage
 from geotag_batch.read.sources import image_reference
 from geotag_batch.workspace import Workspace
 
@@ -41,6 +41,7 @@ class CastableEncoder(Encoder, Protocol):
 class PrecisionCheck:
     """What `precision` changes against float32 on `photos` photos, for one encoder and one head.
 
+    `decode` is the images.decode of the faster side; on float32's side images are decoded at full size.
     `same_tags` is the share of photos with the same tags; cosines are between the embeddings of the two formats, as
     stored; `score_difference` is the largest one of any score.
     """
@@ -49,6 +50,7 @@ class PrecisionCheck:
     head_id: str
     policy_id: str
     precision: str
+    decode: str
     photos: int
     same_tags: float
     image_cosine_least: float
@@ -60,9 +62,13 @@ class PrecisionCheck:
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
-    """n photos: `pixels` uint8 (n, size, size, 3), titles, and latitude and longitude (n, 2), NaN where unknown."""
+    """n photos: `pixels` uint8 (n, size, size, 3), titles, and latitude and longitude (n, 2), NaN where unknown.
+
+    `decoded` are the pixels as images.decode makes them.
+    """
 
     pixels: NDArray[np.uint8]
+    decoded: NDArray[np.uint8]
     titles: list[str]
     locations: NDArray[np.float64]
 
@@ -76,9 +82,9 @@ def check_precision(
     Raises InputError if none can, CatalogueError, EncoderMemoryError.
     """
     sample = _read_sample(workspace, config, encoder.preprocess, scorer.info.location, photos)
-    before = _encode(encoder, sample)
+    before = _encode(encoder, sample.pixels, sample.titles)
     encoder.cast(precision)
-    after = _encode(encoder, sample)
+    after = _encode(encoder, sample.decoded, sample.titles)
     scores = [_scores(scorer, sample, *vectors) for vectors in (before, after)]
     tags = [scorer.info.policy.choose(each) for each in scores]
     cosines = [_cosines(one, other) for one, other in zip(before, after, strict=True)]
@@ -87,6 +93,7 @@ def check_precision(
         head_id=scorer.info.head_id,
         policy_id=scorer.info.policy.policy_id,
         precision=precision,
+        decode=config.images.decode,
         photos=len(sample.titles),
         same_tags=float((tags[0] == tags[1]).all(axis=1).mean()),
         image_cosine_least=float(cosines[0].min()),
@@ -109,16 +116,30 @@ def _read_sample(
         ImageRequest(row["gridimage_id"], image_reference(config.images, row["gridimage_id"], row["image"]))
         for row in rows
     ]
-    with ImageLoader(config.images, workspace.root, preprocess, config.run.workers) as loader:
-        loaded = list(loader.load(requests))
-    pixels = [image.pixels for image in loaded if image.pixels is not None]
-    if not pixels:
+    plain = replace(config, images=replace(config.images, decode="full"))
+    loaded = decoded = _load(plain, workspace, preprocess, requests)
+    if config.images.decode != "full":
+        decoded = _load(config, workspace, preprocess, requests)
+    kept = [
+        (row, image.pixels, other.pixels)
+        for row, image, other in zip(rows, loaded, decoded, strict=True)
+        if image.pixels is not None and other.pixels is not None
+    ]
+    if not kept:
         raise InputError(
             f"none of {len(rows)} photos has an image to compare precisions on",
             hint="look at images.root and images.template, or set encoder.precision to float32",
         )
-    kept = [row for row, image in zip(rows, loaded, strict=True) if image.pixels is not None]
-    return _Sample(np.stack(pixels), [row["title"] or "" for row in kept], _locations(kept, rule))
+    photos_kept, pixels, others = (list(column) for column in zip(*kept, strict=True))
+    titles = [row["title"] or "" for row in photos_kept]
+    return _Sample(np.stack(pixels), np.stack(others), titles, _locations(photos_kept, rule))
+
+
+def _load(
+    config: Config, workspace: Workspace, preprocess: Preprocess, requests: Sequence[ImageRequest]
+) -> list[LoadedImage]:
+    with ImageLoader(config.images, workspace.root, preprocess, config.run.workers) as loader:
+        return list(loader.load(requests))
 
 
 def _locations(rows: Sequence[dict[str, Any]], rule: LocationRule | None) -> NDArray[np.float64]:
@@ -131,11 +152,11 @@ def _locations(rows: Sequence[dict[str, Any]], rule: LocationRule | None) -> NDA
     return found
 
 
-def _encode(encoder: Encoder, sample: _Sample) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
-    images = [
-        encoder.encode_images(sample.pixels[start : start + _BATCH]) for start in range(0, len(sample.pixels), _BATCH)
-    ]
-    return np.concatenate(images).astype(np.float16), encoder.encode_titles(sample.titles).astype(np.float16)
+def _encode(
+    encoder: Encoder, pixels: NDArray[np.uint8], titles: Sequence[str]
+) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
+    images = [encoder.encode_images(pixels[start : start + _BATCH]) for start in range(0, len(pixels), _BATCH)]
+    return np.concatenate(images).astype(np.float16), encoder.encode_titles(titles).astype(np.float16)
 
 
 def _scores(
@@ -160,9 +181,11 @@ def _cosines(one: NDArray[np.float16], other: NDArray[np.float16]) -> NDArray[np
     return cosines
 
 
-def known_check(workspace: Workspace, encoder_id: str, scorer: Scorer, precision: str) -> PrecisionCheck | None:
-    """Return what an earlier check found for this encoder, head and policy; None if there was none."""
-    path = workspace.cache / "precision" / _name(encoder_id, scorer, precision)
+def known_check(
+    workspace: Workspace, encoder_id: str, scorer: Scorer, precision: str, decode: str
+) -> PrecisionCheck | None:
+    """Return what an earlier check found for this encoder, head, policy and decoding; None if there was none."""
+    path = workspace.cache / "precision" / _name(encoder_id, scorer, precision, decode)
     try:
         return PrecisionCheck(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):  # not there, or broken: it is made again
@@ -173,9 +196,9 @@ def save_check(workspace: Workspace, scorer: Scorer, check: PrecisionCheck) -> N
     """Remember a check. Raises StorageError if the disk refuses."""
     folder = workspace.cache / "precision"
     data = json.dumps(asdict(check), indent=1).encode()
-    name = _name(check.encoder_id, scorer, check.precision)
+    name = _name(check.encoder_id, scorer, check.precision, check.decode)
     atomic.write_bytes(data, folder / name, folder / "staging", replace=True)
 
 
-def _name(encoder_id: str, scorer: Scorer, precision: str) -> str:
-    return f"{encoder_id}--{scorer.info.head_id}--{scorer.info.policy.policy_id}--{precision}.json"
+def _name(encoder_id: str, scorer: Scorer, precision: str, decode: str) -> str:
+    return f"{encoder_id}--{scorer.info.head_id}--{scorer.info.policy.policy_id}--{precision}-{decode}.json"

@@ -36,7 +36,7 @@ def load_settled(workspace: Workspace, config: Config, scorer: Scorer | None) ->
     precision, castable = fastest_precision(), _castable(encoder)
     if precision == "float32":
         return encoder
-    check = known_check(workspace, encoder.encoder_id, scorer, precision)
+    check = known_check(workspace, encoder.encoder_id, scorer, precision, config.images.decode)
     if check is None:
         logger.info("comparing %s with float32 on %d photos", precision, _PHOTOS)
         check = check_precision(workspace, config, castable, scorer, precision, _PHOTOS)

@@ -19,6 +19,7 @@ newest AS (
     FROM predictions_all
     WHERE head = {{head}} AND gridimage_id >> 4 IN (FROM repeated)
     GROUP BY gridimage_id
+    HAVING count(*) > 1
 )
 SELECT
     head,
