@@ -30,8 +30,9 @@ __all__ = ["make_large"]
 
 _CHUNK, _CHUNKS_A_NIGHT, _DIM = 4096, 100, 512
 _WORDS = [
-    *"Church Bridge Lane Farm Quarry Canal Beach Moor Hill Wood Station Road House Mill River Path Stile".split(),
-    *"Field Gate Cottage Tower Rocks Loch Chapel near the old from above on at towards Upper Lower North".split(),
+    *("Church", "Bridge", "Lane", "Farm", "Quarry", "Canal", "Beach", "Moor", "Hill", "Wood", "Station", "Road"),
+    *("House", "Mill", "River", "Path", "Stile", "Field", "Gate", "Cottage", "Tower", "Rocks", "Loch", "Chapel"),
+    *("near", "the", "old", "from", "above", "on", "at", "towards", "Upper", "Lower", "North"),
 ]
 
 
@@ -83,7 +84,7 @@ def _make_catalogue(workspace: Workspace, photos: int, files: int = 10) -> None:
                     TIMESTAMP '2020-01-01' AS updated_at
                 FROM range($first::BIGINT, $last::BIGINT) AS numbers(i), source
                 """,
-                {"first": photos * file // files, "last": photos * (file + 1) // files},
+                params={"first": photos * file // files, "last": photos * (file + 1) // files},
             )
             pq.write_table(rows.to_arrow_table().sort_by("gridimage_id"), path, row_group_size=100_000)
 
@@ -114,15 +115,15 @@ def _make_night(root: Path, night: int, numbers: range, photos: int, every: int 
                 WHERE gridimage_id BETWEEN $first AND $last AND gridimage_id % $every = 0
                 ORDER BY gridimage_id
                 """,
-                {
+                params={
                     "first": number * _CHUNK * every + 1,
                     "last": min((number + 1) * _CHUNK * every, photos),
                     "every": every,
                 },
             ).to_arrow_table()
             centres = wgs84_centres(rows["grid_reference"].to_pylist(), grids=info.location.grids, square_km=True)
-            for name, values in zip(("latitude", "longitude"), centres.T, strict=True):
-                rows = rows.append_column(name, pa.array(values))
+            for column, values in zip(("latitude", "longitude"), centres.T, strict=True):
+                rows = rows.append_column(column, pa.array(values))
             count = rows.num_rows
             chunk = Chunk.of(rows, np.ones(count, np.bool_), _DIM)
             chunk.vectors.has_image[:] = chunk.vectors.has_title[:] = True
