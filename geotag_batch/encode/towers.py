@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from geotag_batch.encode.encoder import EncoderMemoryError, check_pixels
 from geotag_batch.encode.models import LoadedModel
+from geotag_batch.encode.packed import pack
 from geotag_batch.encode.torchvision_shim import import_open_clip
 from geotag_batch.errors import EncoderError
 
@@ -82,11 +83,16 @@ class ClipEncoder:
         if device.type == "cuda":
             torch.backends.cudnn.allow_tf32 = False  # float32 convolutions would keep 10 bits of the mantissa
         self._cuts_titles = _is_plain_clip(loaded.module)
+        towers = (loaded.module.visual, loaded.module if self._cuts_titles else None)
+        self._packed = [pack(tower) for tower in towers] if device.type == "cpu" else []
 
     def cast(self, precision: str) -> None:
         """Go on in `precision`, one that the device offers; weights that were rounded stay so."""
         self.precision, self._dtype = precision, getattr(torch, precision)
         self._model.to(self._dtype)
+        for transformer in self._packed:
+            if transformer is not None:
+                transformer.cast(self._dtype)
 
     def encode_images(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return embeddings (n, dim) of images uint8 (n, size, size, 3). Raises EncoderMemoryError, ValueError."""
