@@ -31,8 +31,8 @@ check: $(INSTALLED) ## lint, formatting, types, import directions
 test: $(INSTALLED) ## all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4
 
-bench: $(INSTALLED) ## measure photos per second on this machine
-	$(BIN)/python -m benchmarks.backfill
+bench: $(INSTALLED) ## measure everything (a quarter of an hour) and write docs/performance.md
+	$(BIN)/python -m benchmarks.performance
 
 bench-train: $(INSTALLED) ## measure training at the paper's scale (GEOTAG_SHARED names the folder of its labels)
 	$(BIN)/python -m benchmarks.training

@@ -1,11 +1,14 @@
-"""Photos per second on this machine: the usual ways to embed, the job, and the job's parts, in one run: `make bench`.
+"""Photos per second from JPEG files to committed Parquet: the job, the ways it is done today, and the job's parts.
 
-Full-size ViT-B/32 with random weights, which cost the time that real ones do. Usual ways: a loop over photos, and
-batches out of torch's DataLoader; both with open_clip's own transform and titles of 77 tokens.
+Full-size ViT-B/32 with random weights, which cost the time that real ones do. The ways take turns, so that a busy
+moment of the machine hits all of them; every figure is a median with its spread.
 """
 
-import argparse
-import tempfile
+import json
+import os
+import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -15,116 +18,216 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.archive import MODEL, make_archive, make_head, make_weights
-from geotag_batch.config import Config, load_config
+from benchmarks.archive import MODEL, make_archive
+from geotag_batch.config import load_config, set_key
 from geotag_batch.encode.clip import load_encoder
-from geotag_batch.encode.encoder import Encoder
 from geotag_batch.encode.torchvision_shim import import_open_clip
+from geotag_batch.read.images import ImageLimits, decode_image
 from geotag_batch.read.loader import ImageLoader, ImageRequest
 from geotag_batch.run.backfill import Job, run_backfill
-from geotag_batch.run.heads import use_head
 from geotag_batch.run.plan import Selection
 from geotag_batch.workspace import Workspace
 
-BATCH = 32
+__all__ = ["flops_per_image", "job_in_a_process", "measure_backfill", "measure_machine"]
+
+Row = dict[str, Any]
+_WORKER_BATCH, _BATCH = 250, 32
+_FAST = os.environ.get("GEOTAG_BENCH_FAST") == "1"  # a few photos, to try the benchmark itself
 
 
-class Photos(torch.utils.data.Dataset[Any]):
-    """Images through open_clip's transform, the usual way."""
-
-    def __init__(self, paths: list[Path], transform: Callable[[Image.Image], torch.Tensor]) -> None:
-        """Keep where the images are."""
-        self.paths, self.transform = paths, transform
-
-    def __len__(self) -> int:
-        """Return the number of photos."""
-        return len(self.paths)
-
-    def __getitem__(self, index: int) -> torch.Tensor:
-        """Return one image, float32 (3, 224, 224)."""
-        with Image.open(self.paths[index]) as image:
-            return self.transform(image)
-
-
-def main() -> None:
-    """Run everything and print a line each."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--photos", type=int, default=512)
-    parser.add_argument("--size", type=int, nargs=2, default=(640, 480), metavar=("WIDTH", "HEIGHT"))
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        weights = Path(folder) / "weights.safetensors"
-        make_weights(weights)
-        workspace = make_archive(Path(folder) / "archive", weights, arguments.photos, tuple(arguments.size))
-        titles = [f"Church no {number} near the village" for number in range(arguments.photos)]
-        with torch.inference_mode():
-            _usual_ways(workspace, weights, titles)
-        _parts(workspace, load_config(workspace), titles)
-        _job(workspace, "the job: images, titles, scores, committed")
-        use_head(workspace, make_head(workspace, seed=2))
-        _job(workspace, "the job with another head: scores from stored embeddings")
-
-
-def _usual_ways(workspace: Workspace, weights: Path, titles: list[str]) -> None:
-    open_clip = import_open_clip()
-    model, _, transform = open_clip.create_model_and_transforms(MODEL, pretrained=str(weights))
-    model.eval()
-    tokenizer = open_clip.get_tokenizer(MODEL)
-    photos = Photos(sorted(workspace.root.glob("images/*/*.jpg")), transform)
-
-    def one_by_one() -> None:
-        for index, title in enumerate(titles):
-            model.encode_image(photos[index].unsqueeze(0))
-            model.encode_text(tokenizer([title]))
-
-    def in_batches() -> None:
-        for images in torch.utils.data.DataLoader(photos, BATCH, num_workers=2):
-            model.encode_image(images)
-        for start in range(0, len(titles), BATCH):
-            model.encode_text(tokenizer(titles[start : start + BATCH]))
-
-    _measure("the usual way: photo by photo", len(photos), one_by_one)
-    _measure("the usual way: DataLoader and batches", len(photos), in_batches)
-
-
-def _parts(workspace: Workspace, config: Config, titles: list[str]) -> None:
-    encoder = load_encoder(config.encoder, workspace.root)
-    requests = [ImageRequest(number, f"{number // 10000:05d}/{number}.jpg") for number in range(1, len(titles) + 1)]
+def measure_machine(folder: Path) -> Row:
+    """Return what the machine can do at most: GFLOP/s of a large product, JPEGs decoded on a core, MB/s to disk."""
+    found: Row = {}
+    for precision in ("float32", "bfloat16"):
+        matrix = torch.ones(2048, 2048, dtype=getattr(torch, precision))
+        found[f"{precision} product, GFLOP/s"] = round(2 * 2048**3 / _least(partial(torch.mm, matrix, matrix), 7) / 1e9)
+    photo = folder / "photo.jpg"
+    _photo((640, 480)).save(photo, quality=85)
 
     def decode() -> None:
-        with ImageLoader(config.images, workspace.root, encoder.preprocess, config.run.workers) as loader:
-            assert all(loaded.failure is None for loaded in loader.load(requests))
+        for _ in range(20):
+            Image.open(photo).load()
 
-    _measure("part: decoding alone", len(titles), decode)
-    _measure("part: encoding images alone", len(titles), partial(_encode_images, encoder, len(titles)))
-    _measure("part: encoding titles alone", len(titles), partial(encoder.encode_titles, titles))
+    found["JPEG 640x480 decoded, 1/s on a core"] = round(20 / _least(decode, 5))
+    data = os.urandom(64 << 20)
+
+    def write() -> None:
+        with (folder / "written").open("wb") as file:
+            file.write(data)
+            os.fsync(file.fileno())
+
+    found["written and synced, MB/s"] = round(len(data) / 1e6 / _least(write, 3))
+    (folder / "written").unlink()
+    return found
 
 
-def _encode_images(encoder: Encoder, count: int) -> None:
-    size = encoder.preprocess.size
-    pixels = np.random.default_rng(1).integers(0, 256, (BATCH, size, size, 3), np.uint8)
-    for start in range(0, count, BATCH):
-        encoder.encode_images(pixels[: count - start])
+def _photo(size: tuple[int, int]) -> Image.Image:
+    chance = np.random.default_rng(1)
+    return Image.fromarray(chance.integers(0, 256, (12, 16, 3), np.uint8)).resize(size, Image.Resampling.BICUBIC)
 
 
-def _job(workspace: Workspace, what: str) -> None:
+def flops_per_image() -> float:
+    """Return the floating-point operations of the image encoder for one image, counted by torch."""
+    model = import_open_clip().create_model(MODEL).eval()
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        model.encode_image(torch.zeros(1, 3, 224, 224))
+    return float(counter.get_total_flops())
+
+
+def measure_backfill(folder: Path, weights: Path, size: tuple[int, int], rounds: int = 3) -> tuple[list[Row], Row]:
+    """Return photos/s of each way and part for photos of `size`, and where a photo's time goes in the job, in ms."""
+    photos = 64 if _FAST else 384
+    workspace = make_archive(folder, weights, photos, size)
+    set_key(workspace, "run.chunk_size", 128)
+    images, titles = _images_and_titles(workspace)
+    ways: dict[str, Callable[[], float]] = {
+        "one by one, float32 (a)": _one_by_one(weights, images[: 8 if _FAST else 48], titles),
+        "batches of 250, float32 (b)": _batches(weights, images[: 32 if _FAST else _WORKER_BATCH], titles),
+    }
+    for precision in ("float32", "bfloat16"):
+        ways[f"geotag backfill, {precision}"] = partial(_job_rate, workspace, precision, "full")
+    ways["geotag backfill, bfloat16, images.decode = scaled"] = partial(_job_rate, workspace, "bfloat16", "scaled")
+    for precision in ("float32", "bfloat16"):
+        ways.update(_parts(workspace, precision, titles))
+    ways["decoding alone, 2 processes"] = _decoding(workspace, photos)
+    rates: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, way in ways.items():
+            rates[name].append(way())
+    rows = [{"way": name, "size": "x".join(map(str, size)), **_spread(found)} for name, found in rates.items()]
+    return rows, _where_time_goes(workspace, images)
+
+
+def _spread(found: list[float]) -> Row:
+    return {"photos_per_s": statistics.median(found), "least": min(found), "most": max(found)}
+
+
+def _images_and_titles(workspace: Workspace) -> tuple[list[Path], list[str]]:
+    images = sorted(workspace.root.glob("images/*/*.jpg"), key=lambda path: int(path.stem))
+    return images, [f"Church no {number} near the village" for number in range(len(images))]
+
+
+def _usual_model(weights: Path) -> tuple[Any, Any, Any]:
+    open_clip = import_open_clip()
+    model, _, transform = open_clip.create_model_and_transforms(MODEL, pretrained=str(weights))
+    return model.eval(), transform, open_clip.get_tokenizer(MODEL)
+
+
+def _one_by_one(weights: Path, images: list[Path], titles: list[str]) -> Callable[[], float]:
+    """Return the loop of the paper's notebooks: image and title of one photo after the other."""
+    model, transform, tokenizer = _usual_model(weights)
+
+    def work() -> None:
+        with torch.inference_mode():
+            for path, title in zip(images, titles, strict=False):
+                model.encode_image(transform(Image.open(path)).unsqueeze(0))
+                model.encode_text(tokenizer([title]))
+
+    return partial(_rate, work, len(images))
+
+
+def _batches(weights: Path, images: list[Path], titles: list[str]) -> Callable[[], float]:
+    """Return what a production worker does: 250 photos, prepared one by one, titles padded to 77 tokens."""
+    model, transform, tokenizer = _usual_model(weights)
+
+    def work() -> None:
+        with torch.inference_mode():
+            model.encode_image(torch.stack([transform(Image.open(path)) for path in images]))
+            model.encode_text(tokenizer(titles[: len(images)]))
+
+    return partial(_rate, work, len(images))
+
+
+def _job_rate(workspace: Workspace, precision: str, decode: str) -> float:
+    """Run the job over all photos anew, and return photos/s from the loaded model on, as for the other ways."""
+    set_key(workspace, "encoder.precision", precision)
+    set_key(workspace, "images.decode", decode)
+    record = _run_anew(workspace)
+    set_key(workspace, "images.decode", "full")
+    return float(record.photos / (record.seconds - record.timings["load_encoder"]))
+
+
+def _run_anew(workspace: Workspace) -> Any:  # noqa: ANN401
+    for dataset in ("embeddings", "predictions"):
+        for path in workspace.dataset_files(dataset):
+            path.unlink()
+    return run_backfill(workspace, load_config(workspace), Job("backfill", Selection()))
+
+
+def _parts(workspace: Workspace, precision: str, titles: list[str]) -> dict[str, Callable[[], float]]:
+    set_key(workspace, "encoder.precision", precision)
+    encoder = load_encoder(load_config(workspace).encoder, workspace.root)
+    pixels = np.random.default_rng(1).integers(0, 256, (_BATCH, 224, 224, 3), np.uint8)
+    count = 1 if _FAST else 4
+
+    def images() -> None:
+        for _ in range(count):
+            encoder.encode_images(pixels)
+
+    return {
+        f"image encoder alone, {precision}": partial(_rate, images, _BATCH * count),
+        f"title encoder alone, {precision}": partial(_rate, partial(encoder.encode_titles, titles), len(titles)),
+    }
+
+
+def _decoding(workspace: Workspace, photos: int) -> Callable[[], float]:
     config = load_config(workspace)
-    record = run_backfill(workspace, config, Job("backfill", Selection()))
-    stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in record.timings.items())
-    _print(what, record.photos, record.seconds)
-    print(f"    {stages}")
+    encoder = load_encoder(config.encoder, workspace.root)
+    requests = [ImageRequest(number, f"{number // 10000:05d}/{number}.jpg") for number in range(1, photos + 1)]
+
+    def rate() -> float:
+        with ImageLoader(config.images, workspace.root, encoder.preprocess, 2) as loader:
+            assert all(loaded.failure is None for loaded in loader.load(requests[:16]))  # the processes have started
+            return _rate(lambda: list(loader.load(requests)), len(requests))
+
+    return rate
 
 
-def _measure(what: str, photos: int, work: Callable[[], object]) -> None:
-    started = time.monotonic()
+def _rate(work: Callable[[], object], photos: int) -> float:
+    started = time.perf_counter()
     work()
-    _print(what, photos, time.monotonic() - started)
+    return photos / (time.perf_counter() - started)
 
 
-def _print(what: str, photos: int, seconds: float) -> None:
-    print(f"{what:60} {photos / seconds:9,.1f} photos/s", flush=True)
+def _least(work: Callable[[], object], times: int) -> float:
+    return min(1 / _rate(work, 1) for _ in range(times))
 
 
-if __name__ == "__main__":
-    main()
+def _where_time_goes(workspace: Workspace, images: list[Path]) -> Row:
+    """Return ms of one photo for each step of the job in bfloat16; decoding steps on a core, the rest on all."""
+    set_key(workspace, "encoder.precision", "bfloat16")
+    record = _run_anew(workspace)
+    encoder = load_encoder(load_config(workspace).encoder, workspace.root)
+    files = images[:32]
+    data = [path.read_bytes() for path in files]
+    limits = ImageLimits(10**9, 10**9)
+    fetch = _least(lambda: [path.read_bytes() for path in files], 3)
+    decoded = _least(lambda: [Image.open(path).load() for path in files], 3)
+    whole = _least(lambda: [decode_image(each, encoder.preprocess, limits) for each in data], 3)
+    step = {name: 1000 * record.timings[name] / record.photos for name in record.timings}
+    return {
+        "fetch (local file, a core)": 1000 * fetch / len(files),
+        "decode (a core)": 1000 * (decoded - fetch) / len(files),
+        "check, resize and crop (a core)": 1000 * (whole - decoded + fetch) / len(files),
+        "image encoder": step["encode_images"],
+        "title encoder": step["encode_titles"],
+        "waiting for images": step["wait_images"],
+        "commit (beside the next chunk)": step["commit"],
+        "all": 1000 * (record.seconds - record.timings["load_encoder"]) / record.photos,
+    }
+
+
+def job_in_a_process(workspace: Workspace, *arguments: str) -> Row:
+    """Run `geotag` with `arguments` in the workspace; return its seconds, peak MiB (of any one process) and output."""
+    command = [str(Path(sys.executable).parent / "geotag"), *arguments]
+    started = time.perf_counter()
+    with subprocess.Popen(command, cwd=workspace.root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        assert process.stdout is not None
+        output = process.stdout.read().decode()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{json.dumps(command)}: {output}")
+    return {"seconds": time.perf_counter() - started, "peak_mib": usage.ru_maxrss / 1024, "output": output}

@@ -1,11 +1,12 @@
 """A workspace as large as the archive: a catalogue and committed files of millions of photos, made up in minutes.
 
-Every file is laid out and committed by the job's own code. Vectors are zero, so that the disk need not hold 16 GB that
-no statement here reads; scores are random. A photo in a hundred was tagged again by a later run.
+Every file is laid out and committed by the job's own code. Vectors are zero unless asked for, so that the disk need
+not hold 16 GB that no statement reads; scores are random. A photo in a hundred was tagged again by a later run.
 """
 
 from concurrent.futures import ProcessPoolExecutor
 from datetime import datetime, timedelta
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -36,7 +37,7 @@ _WORDS = [
 ]
 
 
-def make_large(folder: Path, photos: int) -> Workspace:
+def make_large(folder: Path, photos: int, *, random_vectors: bool = False) -> Workspace:
     """Make a workspace of `photos` photos, all predicted and embedded, one in a hundred of them twice."""
     workspace = init_workspace(folder)
     weights = folder / "cache" / "weights.safetensors"
@@ -47,9 +48,10 @@ def make_large(folder: Path, photos: int) -> Workspace:
     _make_catalogue(workspace, photos)
     chunks = -(-photos // _CHUNK)
     nights = [range(first, min(first + _CHUNKS_A_NIGHT, chunks)) for first in range(0, chunks, _CHUNKS_A_NIGHT)]
+    make_night = partial(_make_night, workspace.root, photos, random_vectors)
     with ProcessPoolExecutor(2, get_context("spawn")) as pool:
-        list(pool.map(_make_night, [workspace.root] * len(nights), range(len(nights)), nights, [photos] * len(nights)))
-    _make_night(workspace.root, len(nights), range(-(-photos // 100 // _CHUNK)), photos, every=100)
+        list(pool.map(make_night, range(len(nights)), nights))
+    make_night(len(nights), range(-(-photos // 100 // _CHUNK)), every=100)
     rebuild_views(workspace, load_config(workspace))
     return workspace
 
@@ -94,7 +96,7 @@ def _letters() -> tuple[str, ...]:
     return tuple(pair for pair in pairs if parse_grid_reference(f"{pair}5050") is not None)[:25]
 
 
-def _make_night(root: Path, night: int, numbers: range, photos: int, every: int = 1) -> None:
+def _make_night(root: Path, photos: int, random_vectors: bool, night: int, numbers: range, every: int = 1) -> None:
     """Commit the chunks `numbers` of one run: ids in order, or of each `every`-th photo."""
     workspace = Workspace.find(root)
     info = current_head_info(workspace, load_config(workspace))
@@ -127,6 +129,9 @@ def _make_night(root: Path, night: int, numbers: range, photos: int, every: int 
             count = rows.num_rows
             chunk = Chunk.of(rows, np.ones(count, np.bool_), _DIM)
             chunk.vectors.has_image[:] = chunk.vectors.has_title[:] = True
+            if random_vectors:
+                chunk.vectors.image[:] = chance.standard_normal((count, _DIM), np.float32)
+                chunk.vectors.title[:] = chance.standard_normal((count, _DIM), np.float32)
             scores = chance.random((count, len(info.tags)), np.float32) ** 16  # two tags a photo
             scored = Scored(np.arange(count), scores, info, np.ones((count, 3), np.bool_))
             tables = ChunkTables(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DEFAULT_RULE", "MODALITIES", "PUBLISHED_RULE", "LocationRule", "feature_width", "fuse"]
+__all__ = ["DEFAULT_RULE", "MODALITIES", "PUBLISHED_RULE", "LocationRule", "feature_width", "fuse", "select"]
 
 MODALITIES = ("image", "title", "location")
 """In the order of the features; a head takes some of them."""
@@ -75,10 +75,20 @@ def fuse(
     title: NDArray[Any] | None,
     location: NDArray[Any] | None,
 ) -> NDArray[np.float32]:
-    """Return features float32 (n, d): the arrays of `modalities` side by side, in the order of MODALITIES.
+    """Return features float32 (n, d): what `select` returns, side by side. Raises as it does."""
+    return np.concatenate(select(modalities, image, title, location), axis=1, dtype=np.float32)
+
+
+def select(
+    modalities: Sequence[str],
+    image: NDArray[Any] | None,
+    title: NDArray[Any] | None,
+    location: NDArray[Any] | None,
+) -> list[NDArray[Any]]:
+    """Return the arrays of `modalities`, in the order of MODALITIES.
 
     `image` and `title` are embeddings (n, dim), float16 as stored or float32; `location` is scaled, (n, 2).
-    Arrays of other modalities are left out. Raises ValueError if one is missing or their lengths differ.
+    Raises ValueError if one is missing or their lengths differ.
     """
     given = {"image": image, "title": title, "location": location}
     parts = []
@@ -86,5 +96,7 @@ def fuse(
         part = given[modality]
         if part is None:
             raise ValueError(f"the head needs {modality}, which is not there")
-        parts.append(np.asarray(part, np.float32))
-    return np.concatenate(parts, axis=1)
+        parts.append(part)
+    if len({len(part) for part in parts}) != 1:
+        raise ValueError(f"features of {[len(part) for part in parts]} photos do not belong together")
+    return parts

@@ -53,13 +53,14 @@ class Head:
         self.tensors = dict(tensors)
         self._layers = make_layers(tensors)
 
-    def scores(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    def scores(self, *features: NDArray[Any]) -> NDArray[np.float32]:
         """Return scores float32 (n, 49), ascending tag_id, of features float32 (n, info.width).
 
-        The same row gives the same bits whatever batch it comes in. A row with a value that is not finite
-        gets NaN. Raises ValueError for features of another width.
+        They may be given in parts that stand side by side, float16 or float32, as `features.select` orders them. The
+        same row gives the same bits whatever batch it comes in. A row with a value that is not finite gets NaN. Raises
+        ValueError for features of another width.
         """
-        self._check(features)
+        self._check(*features)
         return score(self._layers, features, len(self.info.tags))
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -67,9 +68,11 @@ class Head:
         self._check(features)
         return logits(self._layers, features, len(self.info.tags))
 
-    def _check(self, features: NDArray[np.float32]) -> None:
-        if features.ndim != 2 or features.shape[1] != self.info.width:
-            raise ValueError(f"features are {features.shape}, should be (n, {self.info.width})")
+    def _check(self, *features: NDArray[Any]) -> None:
+        shapes = [part.shape for part in features]
+        flat = all(part.ndim == 2 and len(part) == len(features[0]) for part in features)
+        if not flat or sum(part.shape[1] for part in features) != self.info.width:
+            raise ValueError(f"features are {', '.join(map(str, shapes))}, should be (n, {self.info.width})")
 
 
 @dataclass(frozen=True, slots=True)

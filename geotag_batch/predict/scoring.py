@@ -7,6 +7,7 @@ The rounding is about that of float32, and depends on the row and the head alone
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,33 +51,42 @@ def make_layers(tensors: Mapping[str, NDArray[np.float32]]) -> tuple[Layer, ...]
     return tuple(Layer(tensors[f"{place}.weight"], tensors[f"{place}.bias"]) for place in (0, 3))
 
 
-def score(layers: Sequence[Layer], features: NDArray[np.float32], tags: int) -> NDArray[np.float32]:
-    """Return scores float32 (n, tags) of features float32 (n, d): the sigmoid of the last layer, ReLU between.
+def score(layers: Sequence[Layer], features: Sequence[NDArray[Any]], tags: int) -> NDArray[np.float32]:
+    """Return scores float32 (n, tags): the sigmoid of the last layer, ReLU between.
 
+    `features` are float16 or float32 (n, ...) arrays that stand side by side; they are never put together as a whole.
     A row with a value that is not finite gets NaN.
     """
-    scores = np.empty((len(features), tags), np.float32)
+    scores = np.empty((len(features[0]), tags), np.float32)
     with np.errstate(over="ignore", invalid="ignore"):  # exp of a very low logit; rows that are not finite
-        for rows, values in _blocks(layers, features):
-            scores[rows] = (1 / (1 + np.exp(-values)))[: len(scores[rows])]
-    scores[~np.isfinite(features).all(axis=1)] = np.nan  # an infinite one would come out as a sure 0 or 1
+        for rows, values, finite in _blocks(layers, features):
+            scores[rows] = (1 / (1 + np.exp(-values)))[: len(finite)]
+            scores[rows][~finite] = np.nan  # an infinite one would come out as a sure 0 or 1
     return scores
 
 
 def logits(layers: Sequence[Layer], features: NDArray[np.float32], tags: int) -> NDArray[np.float64]:
     """Return the logits float64 (n, tags) whose sigmoids `score` returns; for features that are finite."""
     found = np.empty((len(features), tags), np.float64)
-    for rows, values in _blocks(layers, features):
-        found[rows] = values[: len(found[rows])]
+    for rows, values, finite in _blocks(layers, [features]):
+        found[rows] = values[: len(finite)]
     return found
 
 
-def _blocks(layers: Sequence[Layer], features: NDArray[np.float32]) -> Iterator[tuple[slice, NDArray[np.float64]]]:
-    block = np.zeros((_ROWS, features.shape[1]), np.float64)
-    for start in range(0, len(features), _ROWS):
-        rows = features[start : start + _ROWS]
-        block[: len(rows)] = rows
+def _blocks(
+    layers: Sequence[Layer], features: Sequence[NDArray[Any]]
+) -> Iterator[tuple[slice, NDArray[np.float64], NDArray[np.bool_]]]:
+    """Yield rows, the last layer's values for them and what follows them, and which of the rows are finite."""
+    count, width = len(features[0]), sum(part.shape[1] for part in features)
+    block = np.zeros((_ROWS, width), np.float64)
+    for start in range(0, count, _ROWS):
+        rows = slice(start, min(start + _ROWS, count))
+        column = 0
+        for part in features:
+            block[: rows.stop - start, column : column + part.shape[1]] = part[rows]
+            column += part.shape[1]
+        finite = np.isfinite(block[: rows.stop - start].sum(axis=1))  # finite float32s have a finite sum in float64
         values = layers[0](block)
         for layer in layers[1:]:
             values = layer(np.maximum(values, 0))
-        yield slice(start, start + len(rows)), values
+        yield rows, values, finite

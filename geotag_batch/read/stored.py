@@ -4,6 +4,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +106,22 @@ def list_values(column: pa.ChunkedArray, dim: int) -> tuple[NDArray[np.float16],
     return array.flatten().to_numpy(zero_copy_only=False).reshape(-1, dim), valid
 
 
+def _version(file: str) -> tuple[int, int]:
+    try:
+        status = os.stat(file)
+    except OSError as error:
+        raise StorageError(f"{file}: cannot be read: {error}", hint="run `geotag verify`") from error
+    return status.st_mtime_ns, status.st_size
+
+
+@lru_cache(maxsize=3)  # a file of photos that were done again serves many chunks in a row
+def _read_file(file: str, columns: tuple[str, ...], mtime_ns: int, size: int) -> pa.Table:
+    try:
+        return pq.ParquetFile(file, page_checksum_verification=True).read(columns=list(columns))
+    except (OSError, pa.ArrowException) as error:
+        raise StorageError(f"{file}: cannot be read: {error}", hint="run `geotag verify`") from error
+
+
 def _by_file(
     ids: NDArray[np.int64], files: Sequence[str | None], columns: list[str]
 ) -> Iterator[tuple[NDArray[np.int64], pa.Table, NDArray[np.int64]]]:
@@ -115,10 +132,7 @@ def _by_file(
             rows_of.setdefault(file, []).append(row)
     for file, listed in rows_of.items():
         rows = np.asarray(listed, np.int64)
-        try:
-            table = pq.ParquetFile(file, page_checksum_verification=True).read(columns=columns)
-        except (OSError, pa.ArrowException) as error:
-            raise StorageError(f"{file}: cannot be read: {error}", hint="run `geotag verify`") from error
+        table = _read_file(file, tuple(columns), *_version(file))
         stored = table.column("gridimage_id").to_numpy()
         sorting = np.argsort(stored, kind="stable")
         place = np.searchsorted(stored, ids[rows], sorter=sorting)

@@ -7,6 +7,7 @@ failure with its class.
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from geotag_batch.errors import PhotoFailure
 from geotag_batch.predict.bundle import Scorer
-from geotag_batch.predict.features import MODALITIES, fuse
+from geotag_batch.predict.features import MODALITIES, select
 from geotag_batch.predict.head import Head
 from geotag_batch.read.loader import LoadedImage
 from geotag_batch.read.stored import read_scores
@@ -108,7 +109,7 @@ def score_chunk(chunk: Chunk, scorer: Scorer) -> Scored:
     for place, head in enumerate(scorer.members):
         fresh = ~decide_only & (member == place)
         if fresh.any():
-            scores[fresh] = head.scores(features_of(chunk, head, rows[fresh]))
+            scores[fresh] = head.scores(*features_of(chunk, head, rows[fresh]))
     finite = np.isfinite(scores).all(axis=1)
     for row in rows[~finite]:
         chunk.failures[int(row)] = PhotoFailure(
@@ -131,16 +132,16 @@ def available(chunk: Chunk, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
     return np.stack([chunk.vectors.has_image[rows] | signed, titled, located], axis=1)
 
 
-def features_of(chunk: Chunk, head: Head, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return the head's input for `rows`, float32 (len(rows), d), from the vectors as they are stored."""
+def features_of(chunk: Chunk, head: Head, rows: NDArray[np.int64]) -> list[NDArray[Any]]:
+    """Return the head's input for `rows`, (len(rows), ...) each, from the vectors as they are stored."""
     vectors, info = chunk.vectors, head.info
     for modality, has in (("image", vectors.has_image), ("title", vectors.has_title)):
         if modality in info.modalities and not has[rows].all():
             raise AssertionError(f"photos without {modality} embedding reached the head")
     location = info.location.scale(chunk.locations[rows]) if info.location is not None else None
-    return fuse(
-        info.modalities, vectors.image[rows].astype(np.float32), vectors.title[rows].astype(np.float32), location
-    )
+    if len(rows) == len(chunk):  # the usual case, without a copy
+        return select(info.modalities, vectors.image, vectors.title, location)
+    return select(info.modalities, vectors.image[rows], vectors.title[rows], location)
 
 
 def stored_scores(chunk: Chunk, rows: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -2,9 +2,11 @@
 
 from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from geotag_batch.config import ImagesConfig
@@ -15,6 +17,8 @@ from geotag_batch.run.plan import Plan
 from geotag_batch.run.work import Chunk
 
 __all__ = ["ChunkFeed"]
+
+_Read = tuple[Chunk, list[ImageRequest]]
 
 
 class ChunkFeed:
@@ -31,11 +35,16 @@ class ChunkFeed:
         self._dim = dim
         self._ready: deque[Chunk] = deque()
         self._requests: deque[ImageRequest] = deque()
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="chunks")
+        self._ahead: Future[_Read | None] | None = None
 
     def chunks(self) -> Iterator[Chunk]:
-        """Yield each chunk once."""
+        """Yield each chunk once; while the caller works on one, the next is read."""
         while self._ready or self._advance():
-            yield self._ready.popleft()
+            chunk = self._ready.popleft()
+            if not self._ready:
+                self._ahead = self._ahead or self._reader.submit(self._read)
+            yield chunk
 
     def requests(self) -> Iterator[ImageRequest]:
         """Yield the images that the chunks need, in the order in which they need them."""
@@ -43,20 +52,33 @@ class ChunkFeed:
             if self._requests:
                 yield self._requests.popleft()
 
+    def close(self) -> None:
+        """Wait for what is being read, which needs the plan's connection; what was read ahead is given up."""
+        self._reader.shutdown(cancel_futures=True)
+
     def _advance(self) -> bool:
+        ahead, self._ahead = self._ahead or self._reader.submit(self._read), None
+        read = ahead.result()
+        if read is None:
+            return False
+        chunk, requests = read
+        self._ready.append(chunk)
+        self._requests.extend(requests)
+        return True
+
+    def _read(self) -> _Read | None:
         rows = next(self._chunks, None)
         if rows is None:
-            return False
-        references = [
-            image_reference(self._images, gridimage_id, value)
-            for gridimage_id, value in zip(rows["gridimage_id"].to_pylist(), rows["image"].to_pylist(), strict=True)
-        ]
+            return None
+        looked_at = pc.not_equal(rows["image_work"], "none").to_numpy()
+        references: list[str | None] = [None] * rows.num_rows
+        for row in np.flatnonzero(looked_at).tolist():
+            references[row] = image_reference(
+                self._images, rows["gridimage_id"][row].as_py(), rows["image"][row].as_py()
+            )
         chunk = Chunk.of(rows, self._needs_image(rows, references), self._dim)
-        self._ready.append(chunk)
-        self._requests.extend(
-            ImageRequest(int(chunk.ids[row]), references[row]) for row in np.flatnonzero(chunk.needs_image)
-        )
-        return True
+        needed = np.flatnonzero(chunk.needs_image)
+        return chunk, [ImageRequest(int(chunk.ids[row]), references[row]) for row in needed]
 
     def _needs_image(self, rows: pa.Table, references: list[str | None]) -> NDArray[np.bool_]:
         """Tell which rows' images are to be encoded: missing ones, and those that look different now."""

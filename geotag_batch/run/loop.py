@@ -5,10 +5,14 @@ import logging
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from types import TracebackType
+
+from threadpoolctl import threadpool_limits
 
 from geotag_batch.config import Config
 from geotag_batch.encode.encoder import Encoder
@@ -47,6 +51,7 @@ class ChunkLoop:
         self.record = record
         self._workspace, self._config, self._plan, self._source = workspace, config, plan, source
         self._attempts = self._first_failures = 0
+        self._commit_seconds, self._written = 0.0, set[str]()
         self._reporter = RunReporter(plan.total)
         self._started = time.monotonic()
 
@@ -73,21 +78,28 @@ class ChunkLoop:
     def _do_chunks(self, head: Scorer | None, encoder: Encoder | None, stop: Stop, tools: ExitStack) -> None:
         dim = encoder.dim if encoder is not None else head.info.dim if head is not None else 0
         feed = ChunkFeed(self._plan, self._config.images, self._source, dim)
+        tools.callback(feed.close)
+        # Scoring runs beside reading the next chunk and committing the last one: more threads in it get in the way.
+        tools.enter_context(threadpool_limits(1, user_api="blas"))
+        writer = tools.enter_context(_Writer())
         embedder: Embedder | None = None
         images: Iterator[LoadedImage] = iter(())
         for number, chunk in enumerate(feed.chunks(), 1):
             if chunk.needs_encoder and embedder is None:
+                writer.wait()  # both change the record
                 embedder = self._make_embedder(encoder, head, stop)
                 if self._plan.images:
                     images = self._load_images(embedder.encoder, feed, stop, tools)
             result = tag_chunk(chunk, head, embedder, images, self._stamp(embedder))
             self._check(result)
             if result.photos:
-                self._commit(number, result, embedder)
+                writer.submit(self._commit, self._chunk_name(number, result, embedder), result, _Effort.of(embedder))
             if stop():
-                return
+                break
+        writer.wait()
 
     def _make_embedder(self, encoder: Encoder | None, head: Scorer | None, stop: Stop) -> Embedder:
+        started = time.monotonic()
         if encoder is None:
             encoder = load_settled(self._workspace, self._config, head)
         if head is not None and encoder.encoder_id != head.info.encoder_id:
@@ -107,7 +119,9 @@ class ChunkLoop:
         logger.info("encoder %s on %s in %s", encoder.encoder_id, encoder.device, encoder.precision)
         self.record = replace(self.record, precision=encoder.precision, device=encoder.device)
         self._reporter.begin()
-        return Embedder(encoder, self._config.run.batch_size, stop)
+        embedder = Embedder(encoder, self._config.run.batch_size, stop)
+        embedder.seconds["load_encoder"] = time.monotonic() - started
+        return embedder
 
     def _load_images(self, encoder: Encoder, feed: ChunkFeed, stop: Stop, tools: ExitStack) -> Iterator[LoadedImage]:
         root, workers = self._workspace.root, self._config.run.workers
@@ -142,16 +156,20 @@ class ChunkLoop:
                 hint="look at images.root and images.template, or raise run.max_failure_rate, then start again",
             )
 
-    def _commit(self, number: int, result: ChunkResult, embedder: Embedder | None) -> None:
+    def _chunk_name(self, number: int, result: ChunkResult, embedder: Embedder | None) -> ChunkName:
         record = self.record
         weights = embedder.encoder.weights_sha256 if embedder is not None else None
         if weights is None and result.tables.embeddings.num_rows and record.encoder_id is not None:
             weights = stored_weights(self._workspace, record.encoder_id)
-        name = ChunkName(record.run_id, number, record.encoder_id, record.head, record.policy_id, weights)
+        return ChunkName(record.run_id, number, record.encoder_id, record.head, record.policy_id, weights)
+
+    def _commit(self, name: ChunkName, result: ChunkResult, effort: "_Effort") -> None:
+        """Publish a chunk and count it; runs beside the next chunk, never beside another commit."""
+        record = self.record
         started = time.monotonic()
         commit_chunk(self._workspace, name, result.tables)
-        seconds = {**record.timings, **(embedder.seconds if embedder is not None else {})}
-        seconds["commit"] = seconds.get("commit", 0.0) + time.monotonic() - started
+        self._commit_seconds += time.monotonic() - started
+        seconds = {**effort.seconds, "commit": self._commit_seconds}
         self.record = replace(
             record,
             updated_at=utc_now(),
@@ -160,15 +178,17 @@ class ChunkLoop:
             predicted=record.predicted + result.tables.predictions.num_rows,
             failed=record.failed + result.tables.failures.num_rows,
             embedded=record.embedded + result.tables.embeddings.num_rows,
-            images_encoded=embedder.images_encoded if embedder is not None else 0,
-            titles_encoded=embedder.titles_encoded if embedder is not None else 0,
+            images_encoded=effort.images_encoded,
+            titles_encoded=effort.titles_encoded,
             seconds=round(time.monotonic() - self._started, 3),
             failures=dict(Counter(record.failures) + result.failures),
             timings={stage: round(value, 3) for stage, value in seconds.items()},
         )
         write_run_record(self._workspace, self.record)
-        if views_are_stale(self._workspace, self._config):  # a dataset has got its first file
-            rebuild_views(self._workspace, self._config)
+        written = {name for name in ("embeddings", "failures", "predictions") if getattr(result.tables, name).num_rows}
+        if not written <= self._written and views_are_stale(self._workspace, self._config):
+            rebuild_views(self._workspace, self._config)  # a dataset has got its first file
+        self._written |= written
         self._reporter.committed(self.record)
 
     def _finish(self, status: str, reason: str | None, exit_code: int) -> None:
@@ -192,3 +212,44 @@ class ChunkLoop:
         if stop.signal is not None:
             return "stopped", f"by {signal.Signals(stop.signal).name}", 128 + stop.signal
         return "window", "the time window is over", 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Effort:
+    """What encoding has taken so far, as it was when a chunk was handed over."""
+
+    images_encoded: int
+    titles_encoded: int
+    seconds: dict[str, float]
+
+    @classmethod
+    def of(cls, embedder: Embedder | None) -> "_Effort":
+        if embedder is None:
+            return cls(0, 0, {})
+        return cls(embedder.images_encoded, embedder.titles_encoded, dict(embedder.seconds))
+
+
+class _Writer:
+    """One thread that commits a chunk while the next one is worked on; at the end it is waited for, come what may."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
+        self._under_way: Future[None] | None = None
+
+    def __enter__(self) -> "_Writer":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._thread.shutdown()
+
+    def submit(self, work: Callable[..., None], *arguments: object) -> None:
+        """Start `work` when the last one is done. Raises what that one raised."""
+        self.wait()
+        self._under_way = self._thread.submit(work, *arguments)
+
+    def wait(self) -> None:
+        """Wait for the last work. Raises what it raised."""
+        if self._under_way is not None:
+            self._under_way.result()

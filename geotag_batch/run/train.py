@@ -159,7 +159,7 @@ def _metrics(trained: Trained, examples: Examples, recipe: Recipe, policy: Polic
     tally = Tally(tags)
     for start in range(0, len(examples.validation), _JUDGED_AT_ONCE):
         rows = examples.validation[start : start + _JUDGED_AT_ONCE]
-        scores = score(layers, examples.features(rows, recipe.modalities), tags)
+        scores = score(layers, [examples.features(rows, recipe.modalities)], tags)
         tally.add(examples.labels[rows], policy.choose(scores))
     return {
         "validation_subset_accuracy": tally.subset_accuracy,

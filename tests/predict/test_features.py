@@ -57,7 +57,7 @@ def test_a_missing_modality_is_an_error_and_not_zeros() -> None:
 
 
 def test_arrays_of_different_lengths_are_refused() -> None:
-    with pytest.raises(ValueError, match="must match"):
+    with pytest.raises(ValueError, match="do not belong together"):
         fuse(("image", "title"), np.ones((2, 3)), np.ones((3, 3)), None)
 
 

@@ -2,12 +2,15 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from geotag_batch.predict.scoring import make_layers, score
+from geotag_batch.predict import scoring
+from geotag_batch.predict.scoring import Layer, make_layers
 
 Tensors = dict[str, NDArray[np.float32]]
 
@@ -50,6 +53,11 @@ def reference(tensors: Tensors, features: NDArray[np.float32]) -> NDArray[np.flo
 
 
 KINDS = pytest.mark.parametrize("kind", ["linear", "mlp"])
+
+
+def score(layers: Sequence[Layer], features: NDArray[np.float32], tags: int) -> NDArray[np.float32]:
+    """Score features that are in one piece."""
+    return scoring.score(layers, [features], tags)
 
 
 @KINDS
@@ -116,3 +124,15 @@ def test_logits_far_from_zero_give_0_and_1_without_a_warning() -> None:
 
 def test_no_rows_give_no_scores() -> None:
     assert score(make_layers(random_head("mlp")), random_features(0), 49).shape == (0, 49)
+
+
+@KINDS
+def test_features_in_parts_are_scored_as_in_one_piece_to_the_bit(kind: str) -> None:
+    layers, features = make_layers(random_head(kind)), random_features(700)
+    features[:, :512] = features[:, :512].astype(np.float16)
+    features[3, 600] = np.nan
+    features[300, 5] = np.inf
+    parts: list[NDArray[Any]] = [features[:, :512].astype(np.float16), features[:, 512:1024], features[:, 1024:]]
+    found = scoring.score(layers, parts, 49)
+    np.testing.assert_array_equal(found, score(layers, features, 49))
+    assert np.flatnonzero(np.isnan(found).all(axis=1)).tolist() == [3, 300]
