@@ -41,7 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--large", type=int, default=8_000_000, help="photos of the large archive; 0 leaves it out")
     parser.add_argument("--rescored", type=int, default=262_144, help="photos to score again; 0 leaves it out")
-    parser.add_argument("--growth", type=int, default=128, help="photos of the smallest archive; 0 leaves it out")
+    parser.add_argument("--growth", type=int, default=96, help="photos of the smallest archive; 0 leaves it out")
     parser.add_argument("--output", type=Path, default=_DOCS)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:

@@ -9,6 +9,7 @@ import multiprocessing
 import signal
 import threading
 from collections.abc import Sequence
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 
@@ -16,12 +17,18 @@ from geotag_batch.errors import ConfigError, PhotoFailure
 from geotag_batch.read.images import FetchedImage
 from geotag_batch.read.worker import DecodeJob, DecodeSettings, LoadedImage, serve
 
-__all__ = ["DecodeProcess", "ProcessClosedError"]
+__all__ = ["DecodeProcess", "ProcessClosedError", "warm_up"]
 
 _START_TIMEOUT = 60.0  # seconds, for a machine under load; it usually takes a tenth of one
 _START_ATTEMPTS = 3  # something else may have killed the first
 _START_HINT = "look at this machine's limits of memory and processes (ulimit -a), or lower run.workers"
 _processes = threading.Lock()  # multiprocessing keeps one list of children, and no lock around it
+
+
+def warm_up() -> None:
+    """Start what decoding processes are forked from, which takes a second of imports, and do not wait for it."""
+    multiprocessing.get_context("forkserver").set_forkserver_preload([serve.__module__])
+    forkserver.ensure_running()
 
 
 class ProcessClosedError(Exception):

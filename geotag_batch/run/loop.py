@@ -19,6 +19,7 @@ from geotag_batch.encode.encoder import Encoder
 from geotag_batch.errors import EncoderError, FailureBudgetError, GeotagError
 from geotag_batch.predict.bundle import Scorer
 from geotag_batch.read.loader import ImageLoader, LoadedImage
+from geotag_batch.read.process import warm_up
 from geotag_batch.read.sources import ImageSource
 from geotag_batch.run.chunk import ChunkResult, tag_chunk
 from geotag_batch.run.embed import Embedder
@@ -100,6 +101,8 @@ class ChunkLoop:
 
     def _make_embedder(self, encoder: Encoder | None, head: Scorer | None, stop: Stop) -> Embedder:
         started = time.monotonic()
+        if self._plan.images:
+            warm_up()
         if encoder is None:
             encoder = load_settled(self._workspace, self._config, head)
         if head is not None and encoder.encoder_id != head.info.encoder_id:
