@@ -74,9 +74,9 @@ class EncoderConfig:
     activation: str | None = _key(
         None, "needed with a weights file: the activation it was trained with", choices=("quickgelu", "gelu")
     )
-    precision: str = _key("auto", "number format", choices=("auto", "float32", "bfloat16", "float16"))
+    precision: str = _key("auto", "number format", choices=("auto", "float32", "bfloat16", "float16", "int8"))
     min_agreement: float = _key(
-        0.995, "precision auto: share of photos whose tags must be float32's for a faster format to be used", least=0.0
+        0.995, "share of photos whose tags must be float32's for auto to use a faster format, and for int8", least=0.0
     )
     device: str = _key("auto", "auto | cpu | cuda | cuda:1 | mps")
 

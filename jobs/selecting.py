@@ -74,7 +74,7 @@ _RUNNING = (
     click.option("--batch-size", type=click.IntRange(min=1), help="Images encoded together (run.batch_size)."),
     click.option("--workers", type=click.IntRange(min=1), help="Decoding processes (run.workers)."),
     click.option("--device", help="auto, cpu, cuda, cuda:1 or mps (encoder.device)."),
-    click.option("--precision", help="auto, float32, bfloat16 or float16 (encoder.precision)."),
+    click.option("--precision", help="auto, float32, bfloat16, float16 or int8 (encoder.precision)."),
     click.option(
         "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Log lines."
     ),

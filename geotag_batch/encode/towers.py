@@ -1,8 +1,7 @@
 """ClipEncoder: the image and title towers of a loaded model, on one device and in one number format."""
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from geotag_batch.encode.encoder import EncoderMemoryError, check_pixels
+from geotag_batch.encode.memory import memory_errors
 from geotag_batch.encode.models import LoadedModel
 from geotag_batch.encode.packed import pack
 from geotag_batch.encode.torchvision_shim import import_open_clip
@@ -18,7 +18,7 @@ from geotag_batch.errors import EncoderError
 __all__ = ["ClipEncoder", "choose_device", "choose_precision"]
 
 _PRECISIONS = {
-    "cpu": ("float32", "bfloat16"),  # float16 is emulated there: slow, and it overflows
+    "cpu": ("float32", "bfloat16", "int8"),  # float16 is emulated there: slow, and it overflows
     "cuda": ("float16", "bfloat16", "float32"),
     "mps": ("float32",),
 }
@@ -94,12 +94,18 @@ class ClipEncoder:
             if transformer is not None:
                 transformer.cast(self._dtype)
 
+    def drop_images(self) -> None:
+        """Let go of the image encoder, where another one takes its place."""
+        self._model.visual = torch.nn.Identity()
+        if self._packed:
+            self._packed[0] = None
+
     def encode_images(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return embeddings (n, dim) of images uint8 (n, size, size, 3). Raises EncoderMemoryError, ValueError."""
         check_pixels(pixels, self.preprocess)
         if not len(pixels):
             return np.empty((0, self.dim), np.float32)
-        with torch.inference_mode(), _memory_errors():
+        with torch.inference_mode(), memory_errors():
             images = (
                 torch.tensor(np.ascontiguousarray(pixels), device=self.device).permute(0, 3, 1, 2).to(torch.float32)
             )
@@ -144,7 +150,7 @@ class ClipEncoder:
         return torch.full((len(tokens),), tokens.shape[1])
 
     def _encode_tokens(self, tokens: torch.Tensor) -> NDArray[np.float32]:
-        with torch.inference_mode(), _memory_errors():
+        with torch.inference_mode(), memory_errors():
             tokens = tokens.to(self.device)
             if self._cuts_titles:
                 return _to_numpy(self._encode_cut(tokens))
@@ -172,16 +178,3 @@ def _is_plain_clip(model: torch.nn.Module) -> bool:
 
 def _to_numpy(features: torch.Tensor) -> NDArray[np.float32]:
     return features.to(device="cpu", dtype=torch.float32).numpy()
-
-
-@contextmanager
-def _memory_errors() -> Iterator[None]:
-    """Turn what torch raises when memory is short, which on the CPU is a bare RuntimeError, into one error."""
-    try:
-        yield
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise EncoderMemoryError(str(error)) from error
-    except RuntimeError as error:
-        if not any(words in str(error) for words in ("not enough memory", "can't allocate memory", "out of memory")):
-            raise
-        raise EncoderMemoryError(str(error)) from error
