@@ -16,6 +16,7 @@ from geotag_batch.preprocess import Preprocess
 from geotag_batch.read.gridref import wgs84_centres
 from geotag_batch.read.loader import ImageLoader, ImageRequest, LoadedImage
 from geotag_batch.read.sources import image_reference
+from geotag_batch.run.capacity import decoding_workers
 from geotag_batch.workspace import Workspace
 
 __all__ = ["Sample", "read_calibration", "read_sample"]
@@ -93,7 +94,7 @@ def _no_images(photos: int) -> InputError:
 def _load(
     config: Config, workspace: Workspace, preprocess: Preprocess, requests: Sequence[ImageRequest]
 ) -> list[LoadedImage]:
-    with ImageLoader(config.images, workspace.root, preprocess, config.run.workers) as loader:
+    with ImageLoader(config.images, workspace.root, preprocess, decoding_workers(config.run, "cpu")) as loader:
         return list(loader.load(requests))
 
 
