@@ -9,6 +9,7 @@ __all__ = ["page"]
 Row = dict[str, Any]
 _JOB = "geotag backfill, "
 _ONE, _BATCHES = "one by one, float32 (a)", "batches of 250, float32 (b)"
+_IMAGES = "image encoder alone, "
 _DECODING = "decoding alone, 2 processes"
 
 
@@ -50,6 +51,8 @@ def page(found: Row) -> str:
             "",
             *_table(("way", "photos/s", "times (a)", "times (b)", "share"), rows),
             "",
+            _int8(rates),
+            "",
         ]
     lines += ["## Where a photo's time goes", "", "bfloat16, ms a photo.", ""]
     steps = list(next(iter(found["time"].values())))
@@ -89,6 +92,15 @@ def _share(name: str, rates: dict[str, list[float]]) -> str:
 def _together(rates: dict[str, list[float]], precision: str) -> list[float]:
     parts = [rates[f"{part} encoder alone, {precision}"] for part in ("image", "title")]
     return [1 / sum(1 / rate for rate in each) for each in zip(*parts, rates[_DECODING], strict=True)]
+
+
+def _int8(rates: dict[str, list[float]]) -> str:
+    if f"{_JOB}int8" not in rates:
+        return "int8 is left out: the extra `geotag-batch[int8]` is not installed."
+    whole, alone = (
+        _spread(_ratios(rates[f"{way}int8"], rates[f"{way}bfloat16"]), "{:.2f}") for way in (_JOB, _IMAGES)
+    )
+    return f"int8 is {whole} times bfloat16 end to end, {alone} times in the image encoder alone."
 
 
 def _ratios(rates: Sequence[float], others: Sequence[float]) -> list[float]:

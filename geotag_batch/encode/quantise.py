@@ -50,6 +50,9 @@ def save_quantised(cache: Path, loaded: LoadedModel, pixels: NDArray[np.uint8]) 
     Raises EncoderError if the engines are not installed or cannot make int8 of this model, StorageError.
     """
     calibration = hashlib.sha256(pixels.tobytes()).hexdigest()
+    for tower in ("transformer", "token_embedding", "text"):  # the title encoder, which only takes memory here
+        if hasattr(loaded.module, tower):
+            setattr(loaded.module, tower, torch.nn.Identity())
     folder = cache / f"{_prefix(loaded.encoder_id, loaded.weights_sha256)}{calibration[:12]}"
     staging = cache / "staging"
     openvino: Any = import_engine("openvino")

@@ -5,7 +5,6 @@ from dataclasses import replace
 from functools import partial
 
 from geotag_batch.config import Config
-from geotag_batch.encode.clip import load_encoder
 from geotag_batch.encode.encoder import Encoder
 from geotag_batch.errors import EncoderError
 from geotag_batch.predict.bundle import Scorer, load_scorer
@@ -29,14 +28,13 @@ def load_settled(workspace: Workspace, config: Config, scorer: Scorer | None) ->
     of another encoder, "auto" is float32. int8 is never used without having passed; without a scorer it is compared
     under the head in use. Raises EncoderError, InputError, CatalogueError, StorageError; HeadError.
     """
-    encoder = load_encoder(config.encoder, workspace.root)
-    formats = Formats(workspace, config, encoder)
+    formats = Formats(workspace, config)
     if config.encoder.precision == "int8":
         return _int8_or_error(formats, scorer or load_scorer(workspace, current_head_info(workspace, config).head_id))
-    if config.encoder.precision != "auto" or not encoder.device.startswith("cpu") or not hasattr(encoder, "cast"):
-        return encoder
-    if scorer is None or scorer.info.encoder_id != encoder.encoder_id:
-        return encoder
+    if config.encoder.precision != "auto" or not formats.device.startswith("cpu") or not formats.castable:
+        return formats.as_configured()
+    if scorer is None or scorer.info.encoder_id != formats.encoder_id:
+        return formats.as_configured()
     return formats.take(_fastest(formats, scorer))
 
 
@@ -47,9 +45,10 @@ def check_now(workspace: Workspace, config: Config, precision: str, photos: int)
     InputError, CatalogueError, StorageError.
     """
     scorer = load_scorer(workspace, current_head_info(workspace, config).head_id)
-    encoder = load_encoder(replace(config.encoder, precision="float32"), workspace.root)
-    _require_comparable(encoder, scorer)
-    return _compare(Formats(workspace, config, encoder), scorer, precision, photos)
+    formats = Formats(workspace, replace(config, encoder=replace(config.encoder, precision="float32")))
+    _require_comparable(formats, scorer)
+    formats.require(precision)
+    return _compare(formats, scorer, precision, photos)
 
 
 def _fastest(formats: Formats, scorer: Scorer) -> str:
@@ -57,7 +56,11 @@ def _fastest(formats: Formats, scorer: Scorer) -> str:
     least = formats.config.encoder.min_agreement
     best, speedup = "float32", 1.0
     for precision in faster_formats():
-        check = _known_or_new(formats, scorer, precision)
+        try:
+            check = _known_or_new(formats, scorer, precision)
+        except EncoderError as error:  # not every model can be made int8, and nobody asked for it
+            logger.info("%s is left out: %s", precision, error.message)
+            continue
         passed = check.same_tags >= least
         logger.info("%s", _verdict(check, least))
         # bfloat16 is there because this CPU multiplies it faster; a small model, or a busy moment, hides that.
@@ -67,7 +70,7 @@ def _fastest(formats: Formats, scorer: Scorer) -> str:
 
 
 def _int8_or_error(formats: Formats, scorer: Scorer) -> Encoder:
-    _require_comparable(formats.encoder, scorer)
+    _require_comparable(formats, scorer)
     check, least = _known_or_new(formats, scorer, "int8"), formats.config.encoder.min_agreement
     if check.same_tags < least:
         raise EncoderError(
@@ -80,9 +83,7 @@ def _int8_or_error(formats: Formats, scorer: Scorer) -> Encoder:
 
 def _known_or_new(formats: Formats, scorer: Scorer, precision: str) -> PrecisionCheck:
     model = formats.quantised().parent.name if precision == "int8" else None
-    known = known_check(
-        formats.workspace, formats.encoder.encoder_id, scorer, precision, formats.config.images.decode, model
-    )
+    known = known_check(formats.workspace, formats.encoder_id, scorer, precision, formats.config.images.decode, model)
     return known or _compare(formats, scorer, precision, _PHOTOS)
 
 
@@ -97,10 +98,10 @@ def _compare(formats: Formats, scorer: Scorer, precision: str, photos: int) -> P
     return check
 
 
-def _require_comparable(encoder: Encoder, scorer: Scorer) -> None:
-    if scorer.info.encoder_id != encoder.encoder_id or not hasattr(encoder, "cast"):
+def _require_comparable(formats: Formats, scorer: Scorer) -> None:
+    if scorer.info.encoder_id != formats.encoder_id or not formats.castable:
         raise EncoderError(
-            f"encoder {encoder.encoder_id} cannot be compared under head {scorer.info.head_id}: it has float32 alone, "
+            f"encoder {formats.encoder_id} cannot be compared under head {scorer.info.head_id}: it has float32 alone, "
             f"or the head was trained on {scorer.info.encoder_id}",
             hint="set encoder.model and encoder.weights to the head's encoder, or `geotag heads use` another head",
         )
