@@ -97,9 +97,7 @@ def _together(rates: dict[str, list[float]], precision: str) -> list[float]:
 def _int8(rates: dict[str, list[float]]) -> str:
     if f"{_JOB}int8" not in rates:
         return "int8 is left out: the extra `geotag-batch[int8]` is not installed."
-    whole, alone = (
-        _spread(_ratios(rates[f"{way}int8"], rates[f"{way}bfloat16"]), "{:.2f}") for way in (_JOB, _IMAGES)
-    )
+    whole, alone = (_spread(_ratios(rates[f"{way}int8"], rates[f"{way}bfloat16"]), "{:.2f}") for way in (_JOB, _IMAGES))
     return f"int8 is {whole} times bfloat16 end to end, {alone} times in the image encoder alone."
 
 
