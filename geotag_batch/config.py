@@ -226,6 +226,7 @@ def _check(dotted: str, value: object, kinds: tuple[type, ...], rules: Mapping[s
     if rules["choices"] and isinstance(value, str) and value not in rules["choices"]:
         raise ConfigError(
             f"{where}: {dotted} = {value!r} should be one of {', '.join(rules['choices'])}"
+            f"{' or a whole number' if int in kinds else ''}"
             f"{_nearest(str(value), rules['choices'])}"
         )
     if rules["least"] is not None and isinstance(value, int | float) and not value >= rules["least"]:
