@@ -63,13 +63,16 @@ def software_versions() -> dict[str, str]:
     return found
 
 
-def file_metadata(dataset: str, version: int, run_id: str, **ids: str | None) -> dict[bytes, bytes]:
-    """Return the key-value metadata of a committed Parquet file; every key begins with ``geotag.``."""
+def file_metadata(dataset: str, version: int, run_id: str | None, **ids: str | None) -> dict[bytes, bytes]:
+    """Return the key-value metadata of a committed Parquet file; every key begins with ``geotag.``.
+
+    `run_id` is None for what no run wrote; None is left out, here and in `ids`.
+    """
     facts = {
         "dataset": dataset,
         "schema_version": str(version),
         "run_id": run_id,
         "software": json.dumps(software_versions(), sort_keys=True),
-        **{key: value for key, value in ids.items() if value is not None},
+        **ids,
     }
-    return {f"geotag.{key}".encode(): value.encode() for key, value in facts.items()}
+    return {f"geotag.{key}".encode(): value.encode() for key, value in facts.items() if value is not None}

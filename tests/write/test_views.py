@@ -20,6 +20,7 @@ from geotag_batch.duck import sql_names
 from geotag_batch.errors import CatalogueError, StorageError
 from geotag_batch.taxonomy import tag_names
 from geotag_batch.workspace import Workspace
+from geotag_batch.write.decisions import Decision, append_decisions
 from geotag_batch.write.views import VIEWS, rebuild_views, views_are_stale
 from tests.builders import commit, write_catalogue
 from tests.data import ENCODER, PHOTOS, RUN_1, RUN_2, RUN_3, RUN_4, prediction, write_archive, write_head
@@ -44,12 +45,28 @@ def make_workspace(folder: Path) -> Workspace:
     return Workspace(folder.resolve())
 
 
+def decide(workspace: Workspace, head: str) -> list[str]:
+    """Photo 2 is decided, one tag of 4, and at 50,000 a word was withdrawn; return the decision_ids."""
+
+    def decision(photo: int, tag: str, kind: str, reviewer: str) -> Decision:
+        return Decision(photo, tag, kind, reviewer, "review", head)
+
+    return [
+        *append_decisions(workspace, [decision(2, "Paths", "accept", "Ann"), decision(2, "Coastal", "accept", "Ann")]),
+        *append_decisions(workspace, [decision(2, "Coastal", "reject", "Bob")]),
+        *append_decisions(workspace, [decision(4, "Coastal", "reject", "Bob"), decision(4, "Railways", "add", "Bob")]),
+        *append_decisions(workspace, [decision(50_000, "Paths", "reject", "Ann")]),
+        *append_decisions(workspace, [decision(50_000, "Paths", "withdraw", "Ann")]),
+    ]
+
+
 class Archive:
     """The archive of tests/data.py with its views, under a folder whose name is hard on globs and partitions."""
 
     def __init__(self, parent: Path) -> None:
         self.workspace = make_workspace(parent / "run_date=2020-01-01" / "head=x" / "[a] it's=b")
         self.config, self.head, self.other = write_archive(self.workspace)
+        self.decided = decide(self.workspace, self.head)
         rebuild_views(self.workspace, self.config)
 
 
@@ -92,6 +109,27 @@ def expected(archive: Archive) -> dict[str, tuple[str, list[tuple[Any, ...]]]]:
                 (3, "Halt", "Ann", None, True),
                 (4, None, "Cid", None, True),
                 (7, "Broken", "Bob", None, False),
+            ],
+        ),
+        "decisions": (
+            "SELECT decision_id, gridimage_id, tag, decision, reviewer FROM decisions ORDER BY decision_id",
+            [
+                (archive.decided[0], 2, "Paths", "accept", "Ann"),
+                (archive.decided[1], 2, "Coastal", "accept", "Ann"),
+                (archive.decided[2], 2, "Coastal", "reject", "Bob"),
+                (archive.decided[3], 4, "Coastal", "reject", "Bob"),
+                (archive.decided[4], 4, "Railways", "add", "Bob"),
+                (archive.decided[5], 50_000, "Paths", "reject", "Ann"),
+                (archive.decided[6], 50_000, "Paths", "withdraw", "Ann"),
+            ],
+        ),
+        "decisions_newest": (
+            "SELECT decision_id, gridimage_id, tag, decision, head FROM decisions_newest ORDER BY decision_id",
+            [
+                (archive.decided[0], 2, "Paths", "accept", head),
+                (archive.decided[2], 2, "Coastal", "reject", head),
+                (archive.decided[3], 4, "Coastal", "reject", head),
+                (archive.decided[4], 4, "Railways", "add", head),
             ],
         ),
         "predictions_all": (

@@ -1,0 +1,191 @@
+"""Decisions: one reviewer's word on one tag of one photo, appended to decisions/ and never changed.
+
+A commit is one file and one rename, under a lock of its own that is held for that commit alone, so that reviewers and a
+night's run do not wait for each other. A decision_id is the file's id and the row's number in it. A file's id is a time
+to the microsecond that is raised past all before, so that the greatest decision_id of a photo and tag is the newest
+word on it, whatever the clocks say.
+"""
+
+import json
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from geotag_batch.errors import DecisionConflictError, InputError, LockedError, StorageError
+from geotag_batch.fingerprint import file_metadata
+from geotag_batch.locks import hold_file
+from geotag_batch.schema import CURRENT_VERSION, check_table, load_schema
+from geotag_batch.taxonomy import tag_index
+from geotag_batch.workspace import Workspace
+from geotag_batch.write.dataset import publish_parquet
+from geotag_batch.write.runs import utc_now
+
+__all__ = [
+    "KINDS",
+    "Decision",
+    "DecisionLog",
+    "append_decisions",
+    "check_decision",
+    "hold_decisions",
+    "publish_decisions",
+]
+
+KINDS = ("accept", "reject", "add", "withdraw")
+"""What a decision can be: a predicted tag is right, a tag is wrong, a tag is right though not predicted, undecided."""
+
+_TIME = "%Y%m%dT%H%M%S%fZ"
+_PATIENCE = 10.0  # seconds; a commit takes some milliseconds, a large import a second or two
+_MOST_ROWS = 9_999_999  # what the digits of a row's number allow
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One reviewer's word on one tag of one photo, as in schemas/decisions.v1.json.
+
+    `head`, `policy_id`, `run_id` and `score` are those of the prediction that the reviewer saw. `decided_at` (UTC,
+    without zone) None is the time of the commit.
+    """
+
+    gridimage_id: int
+    tag: str
+    decision: str
+    reviewer: str
+    source: str
+    head: str | None = None
+    policy_id: str | None = None
+    run_id: str | None = None
+    score: float | None = None
+    decided_at: datetime | None = None
+
+
+def append_decisions(
+    workspace: Workspace, decisions: Sequence[Decision], expected: Mapping[int, str | None] | None = None
+) -> list[str]:
+    """Commit `decisions` in one step; return their decision_ids, in order, once they are durable.
+
+    `expected` says, for each photo, the newest decision_id that its reviewer has seen (None: no decision): if another
+    reviewer has decided on one of them since, nothing is written and DecisionConflictError names photo and reviewer.
+    Without it nothing is compared. Whoever appends often keeps a DecisionLog, which reads each file once.
+
+    Raises InputError for a decision that makes no sense, LockedError, StorageError.
+    """
+    return DecisionLog(workspace).append(decisions, expected)
+
+
+def check_decision(decision: Decision) -> None:
+    """Raise InputError if the tag is none of the 49, the decision none of KINDS, or the photo or reviewer missing."""
+    if decision.tag not in tag_index():
+        raise InputError(f"{decision.tag!r} is none of the {len(tag_index())} tags", hint="see schemas/tags.csv")
+    if decision.decision not in KINDS:
+        raise InputError(f"{decision.decision!r} is none of {', '.join(KINDS)}")
+    if decision.gridimage_id < 1:
+        raise InputError(f"{decision.gridimage_id} is no gridimage_id: it must be positive")
+    if not decision.reviewer.strip() or not decision.source.strip():
+        raise InputError(f"a decision on photo {decision.gridimage_id} has no reviewer or no source")
+
+
+@contextmanager
+def hold_decisions(workspace: Workspace) -> Iterator[None]:
+    """Hold the lock that committing and merging decisions take. Raises LockedError, StorageError."""
+    busy = LockedError(
+        f"another command is writing decisions in {workspace.root}",
+        hint="it should take a moment only; start again",
+    )
+    with hold_file(workspace.decisions_lock_file, _PATIENCE, busy):
+        yield
+
+
+class DecisionLog:
+    """Appends to a workspace's decisions, and remembers who has decided on which photo last.
+
+    Good for the length of a process that appends often: each committed file is read once. Threads may share it, for
+    everything happens under the decisions' lock.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        """Begin with nothing read."""
+        self._workspace = workspace
+        self._read: set[str] = set()
+        self._newest: dict[int, dict[str, str]] = {}  # photo -> reviewer -> decision_id
+
+    def append(self, decisions: Sequence[Decision], expected: Mapping[int, str | None] | None = None) -> list[str]:
+        """Commit as `append_decisions` does."""
+        for decision in decisions:
+            check_decision(decision)
+        if len(decisions) > _MOST_ROWS:
+            raise InputError(f"{len(decisions):,} decisions are more than one commit takes: {_MOST_ROWS:,}")
+        if not decisions:
+            return []
+        with hold_decisions(self._workspace):
+            if expected:
+                self._refuse_conflicts(decisions, expected)
+            return _commit(self._workspace, decisions)
+
+    def _refuse_conflicts(self, decisions: Sequence[Decision], expected: Mapping[int, str | None]) -> None:
+        self._read_new_files()
+        for decision in decisions:
+            seen = expected.get(decision.gridimage_id) or ""
+            if decision.gridimage_id not in expected:
+                continue
+            for reviewer, newest in self._newest.get(decision.gridimage_id, {}).items():
+                if newest > seen and reviewer != decision.reviewer:
+                    raise DecisionConflictError(decision.gridimage_id, reviewer, newest)
+
+    def _read_new_files(self) -> None:
+        for path in self._workspace.dataset_files("decisions"):
+            if path.name in self._read:
+                continue
+            table = _read_columns(path)
+            for photo, reviewer, decision_id in zip(*(column.to_pylist() for column in table.columns), strict=True):
+                by_reviewer = self._newest.setdefault(photo, {})
+                by_reviewer[reviewer] = max(decision_id, by_reviewer.get(reviewer, ""))
+            self._read.add(path.name)
+
+
+def _read_columns(path: Path) -> pa.Table:
+    try:
+        return pq.read_table(path, columns=["gridimage_id", "reviewer", "decision_id"], partitioning=None)
+    except (OSError, pa.ArrowException) as error:
+        raise StorageError(f"{path}: cannot be read: {error}", hint="run `geotag verify`") from error
+
+
+def _commit(workspace: Workspace, decisions: Sequence[Decision]) -> list[str]:
+    """Publish one file; the caller holds the decisions' lock."""
+    shutil.rmtree(workspace.decisions_staging, ignore_errors=True)  # left by a killed command: we hold the lock
+    now = utc_now()
+    file_id = _new_file_id(workspace, now)
+    ids = [f"{file_id}-{row:07d}" for row in range(1, len(decisions) + 1)]
+    rows = [
+        {**asdict(decision), "decision_id": decision_id, "decided_at": decision.decided_at or now}
+        for decision, decision_id in zip(decisions, ids, strict=True)
+    ]
+    publish_decisions(workspace, pa.Table.from_pylist(rows, schema=load_schema("decisions").arrow()), file_id)
+    return ids
+
+
+def publish_decisions(workspace: Workspace, table: pa.Table, file_id: str, merged: Sequence[str] = ()) -> Path:
+    """Publish a file of decisions, and return it; `merged` are the names of the files whose decisions it repeats.
+
+    The caller holds the decisions' lock.
+    """
+    final = workspace.decisions_file(file_id, table.num_rows)
+    check_table(table, load_schema("decisions").arrow(), str(final))
+    names = json.dumps(list(merged)) if merged else None
+    metadata = file_metadata("decisions", CURRENT_VERSION["decisions"], None, merged=names)
+    publish_parquet(table, metadata, final, workspace.decisions_staging)
+    return final
+
+
+def _new_file_id(workspace: Workspace, now: datetime) -> str:
+    """Return the id of a file whose decisions sort after every committed one."""
+    last = max((path.name.partition("-")[0] for path in workspace.dataset_files("decisions")), default="")
+    if last and now.strftime(_TIME) <= last:
+        now = datetime.strptime(last, _TIME) + timedelta(microseconds=1)
+    return f"{now.strftime(_TIME)}-{secrets.token_hex(2)}"
