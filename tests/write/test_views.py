@@ -132,6 +132,33 @@ def expected(archive: Archive) -> dict[str, tuple[str, list[tuple[Any, ...]]]]:
                 (archive.decided[4], 4, "Railways", "add", head),
             ],
         ),
+        "decisions_by_photo": (
+            "SELECT * EXCLUDE decided_at FROM decisions_by_photo ORDER BY 1",
+            [
+                (2, ["Paths"], [], ["Coastal"], ["Coastal", "Paths"], ["Ann", "Bob"], archive.decided[2]),
+                (4, [], ["Railways"], ["Coastal"], ["Coastal", "Railways"], ["Bob"], archive.decided[4]),
+                (50_000, [], [], [], [], [], archive.decided[6]),
+            ],
+        ),
+        "effective_tags": (
+            "FROM effective_tags ORDER BY 1",
+            [
+                (2, ["Paths"], [], ["Paths"], [], ["Coastal"]),
+                (3, ["Railways"], ["Railways"], [], [], []),
+                (4, ["Railways"], ["Coastal"], [], ["Railways"], ["Coastal"]),
+                (5, ["Paths", "Moorland"], ["Paths", "Moorland"], [], [], []),
+                (50_000, ["Paths"], ["Paths"], [], [], []),
+            ],
+        ),
+        "precision_per_tag": (
+            "SELECT tag, decided, found_right, found_wrong, precision, low, high, missed FROM precision_per_tag "
+            "WHERE decided + missed > 0",
+            [
+                ("Coastal", 2, 0, 2, 0.0, near(0.0), near(0.657619), 0),
+                ("Paths", 1, 1, 0, 1.0, near(0.206549), near(1.0), 0),
+                ("Railways", 0, 0, 0, None, None, None, 1),
+            ],
+        ),
         "predictions_all": (
             "SELECT head, run_date, count(*), min(gridimage_id), max(len(scores)) FROM predictions_all "
             "GROUP BY ALL ORDER BY run_date",
@@ -156,19 +183,22 @@ def expected(archive: Archive) -> dict[str, tuple[str, list[tuple[Any, ...]]]]:
         ),
         "predicted_tags": (
             "SELECT gridimage_id, tag, score, tag_group, forced FROM predicted_tags "
-            "WHERE gridimage_id IN (2, 5) ORDER BY 1, 2",
+            "WHERE gridimage_id IN (2, 4, 5) ORDER BY 1, 2",
             [
-                (2, "Coastal", near(0.7), "Topography", False),
-                (2, "Paths", near(0.9), "Communications", False),
+                (4, "Paths", near(0.8), "Communications", False),
                 (5, "Paths", near(0.4), "Communications", True),
             ],
         ),
         "review_queue": (
-            "SELECT gridimage_id, title, credit, photo_url FROM review_queue LIMIT 3",
+            "SELECT gridimage_id, title, tags, undecided, credit, photo_url FROM review_queue",
             [
-                (5, "Moor", "Cid", f"{URL}/5"),
-                (9, None, None, f"{URL}/9"),
-                (4, None, "Cid", f"{URL}/4"),
+                (5, "Moor", ["Paths"], ["Paths"], "Cid", f"{URL}/5"),
+                (9, None, ["Paths"], ["Paths"], None, f"{URL}/9"),
+                (4, None, ["Coastal", "Paths"], ["Paths"], "Cid", f"{URL}/4"),
+                (8, "Mended", ["Paths"], ["Paths"], None, f"{URL}/8"),
+                (3, "Halt", ["Railways"], ["Railways"], "Ann", f"{URL}/3"),
+                (1, "Cliffs", ["Coastal"], ["Coastal"], "Ann", f"{URL}/1"),
+                (50_000, "Far", ["Paths"], ["Paths"], "Ann", f"{URL}/50000"),
             ],
         ),
         "tag_counts": (
@@ -294,7 +324,7 @@ def test_each_view_is_there_before_the_first_prediction_without_catalogue_and_he
     view: str, workspace: Workspace
 ) -> None:
     rebuild_views(workspace, Config())
-    rows = {"tags": 49, "tag_counts": 49, "workspace": 1}.get(view, 0)
+    rows = {"tags": 49, "tag_counts": 49, "precision_per_tag": 49, "workspace": 1}.get(view, 0)
     assert len(ask(workspace, f"FROM {view}")) == rows
 
 
