@@ -4,6 +4,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping
+from functools import cache
 from importlib import metadata
 from typing import Any
 
@@ -54,6 +55,11 @@ def policy_id(policy: Mapping[str, Any]) -> str:
 
 def software_versions() -> dict[str, str]:
     """Return the versions of geotag-batch, Python and the libraries, without importing any of them."""
+    return dict(_installed())
+
+
+@cache
+def _installed() -> Mapping[str, str]:
     found = {"geotag-batch": __version__, "python": platform.python_version()}
     for name in _LIBRARIES:
         try:

@@ -6,9 +6,10 @@ to the microsecond that is raised past all before, so that the greatest decision
 word on it, whatever the clocks say.
 """
 
+import fnmatch
 import json
+import os
 import secrets
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -23,7 +24,7 @@ from geotag_batch.fingerprint import file_metadata
 from geotag_batch.locks import hold_file
 from geotag_batch.schema import CURRENT_VERSION, check_table, load_schema
 from geotag_batch.taxonomy import tag_index
-from geotag_batch.workspace import Workspace
+from geotag_batch.workspace import DATASET_PATTERNS, Workspace
 from geotag_batch.write.dataset import publish_parquet
 from geotag_batch.write.runs import utc_now
 
@@ -33,6 +34,7 @@ __all__ = [
     "DecisionLog",
     "append_decisions",
     "check_decision",
+    "committed_names",
     "hold_decisions",
     "publish_decisions",
 ]
@@ -124,12 +126,17 @@ class DecisionLog:
         if not decisions:
             return []
         with hold_decisions(self._workspace):
+            names = committed_names(self._workspace)
             if expected:
+                self._read_new_files(names)
                 self._refuse_conflicts(decisions, expected)
-            return _commit(self._workspace, decisions)
+            file_id, ids = _commit(self._workspace, decisions, names)
+            self._read.add(self._workspace.decisions_file(file_id, len(ids)).name)
+            for decision, decision_id in zip(decisions, ids, strict=True):
+                self._remember(decision.gridimage_id, decision.reviewer, decision_id)
+        return ids
 
     def _refuse_conflicts(self, decisions: Sequence[Decision], expected: Mapping[int, str | None]) -> None:
-        self._read_new_files()
         for decision in decisions:
             seen = expected.get(decision.gridimage_id) or ""
             if decision.gridimage_id not in expected:
@@ -138,15 +145,24 @@ class DecisionLog:
                 if newest > seen and reviewer != decision.reviewer:
                     raise DecisionConflictError(decision.gridimage_id, reviewer, newest)
 
-    def _read_new_files(self) -> None:
-        for path in self._workspace.dataset_files("decisions"):
-            if path.name in self._read:
-                continue
-            table = _read_columns(path)
-            for photo, reviewer, decision_id in zip(*(column.to_pylist() for column in table.columns), strict=True):
-                by_reviewer = self._newest.setdefault(photo, {})
-                by_reviewer[reviewer] = max(decision_id, by_reviewer.get(reviewer, ""))
-            self._read.add(path.name)
+    def _read_new_files(self, names: Sequence[str]) -> None:
+        for name in set(names) - self._read:
+            table = _read_columns(self._workspace.decisions / name)
+            for row in zip(*(column.to_pylist() for column in table.columns), strict=True):
+                self._remember(*row)
+            self._read.add(name)
+
+    def _remember(self, photo: int, reviewer: str, decision_id: str) -> None:
+        by_reviewer = self._newest.setdefault(photo, {})
+        by_reviewer[reviewer] = max(decision_id, by_reviewer.get(reviewer, ""))
+
+
+def committed_names(workspace: Workspace) -> list[str]:
+    """Return the names of the committed files of decisions, in no order: in a hundredth of the time of a Path each."""
+    try:
+        return fnmatch.filter(os.listdir(workspace.decisions), DATASET_PATTERNS["decisions"])
+    except FileNotFoundError:
+        return []
 
 
 def _read_columns(path: Path) -> pa.Table:
@@ -156,18 +172,19 @@ def _read_columns(path: Path) -> pa.Table:
         raise StorageError(f"{path}: cannot be read: {error}", hint="run `geotag verify`") from error
 
 
-def _commit(workspace: Workspace, decisions: Sequence[Decision]) -> list[str]:
-    """Publish one file; the caller holds the decisions' lock."""
-    shutil.rmtree(workspace.decisions_staging, ignore_errors=True)  # left by a killed command: we hold the lock
+def _commit(workspace: Workspace, decisions: Sequence[Decision], names: Sequence[str]) -> tuple[str, list[str]]:
+    """Publish one file beside those of `names`, return its id and the decision_ids; the caller holds the lock."""
+    for left in workspace.decisions_staging.glob("*"):
+        left.unlink()  # by a killed command
     now = utc_now()
-    file_id = _new_file_id(workspace, now)
+    file_id = _new_file_id(names, now)
     ids = [f"{file_id}-{row:07d}" for row in range(1, len(decisions) + 1)]
     rows = [
         {**asdict(decision), "decision_id": decision_id, "decided_at": decision.decided_at or now}
         for decision, decision_id in zip(decisions, ids, strict=True)
     ]
     publish_decisions(workspace, pa.Table.from_pylist(rows, schema=load_schema("decisions").arrow()), file_id)
-    return ids
+    return file_id, ids
 
 
 def publish_decisions(workspace: Workspace, table: pa.Table, file_id: str, merged: Sequence[str] = ()) -> Path:
@@ -183,9 +200,9 @@ def publish_decisions(workspace: Workspace, table: pa.Table, file_id: str, merge
     return final
 
 
-def _new_file_id(workspace: Workspace, now: datetime) -> str:
-    """Return the id of a file whose decisions sort after every committed one."""
-    last = max((path.name.partition("-")[0] for path in workspace.dataset_files("decisions")), default="")
+def _new_file_id(names: Sequence[str], now: datetime) -> str:
+    """Return the id of a file whose decisions sort after those of the files `names`."""
+    last = max(names, default="").partition("-")[0]
     if last and now.strftime(_TIME) <= last:
         now = datetime.strptime(last, _TIME) + timedelta(microseconds=1)
     return f"{now.strftime(_TIME)}-{secrets.token_hex(2)}"
