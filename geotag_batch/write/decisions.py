@@ -10,7 +10,7 @@ import fnmatch
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -32,6 +32,7 @@ __all__ = [
     "KINDS",
     "Decision",
     "DecisionLog",
+    "append_chosen",
     "append_decisions",
     "check_decision",
     "committed_names",
@@ -81,6 +82,22 @@ def append_decisions(
     return DecisionLog(workspace).append(decisions, expected)
 
 
+def append_chosen(workspace: Workspace, choose: Callable[[], Sequence[Decision]]) -> list[str]:
+    """Commit what `choose` returns, which is called when nobody else can commit; otherwise as `append_decisions`."""
+    with hold_decisions(workspace):
+        decisions = choose()
+        check_decisions(decisions)
+        return _commit(workspace, decisions, committed_names(workspace))[1] if decisions else []
+
+
+def check_decisions(decisions: Sequence[Decision]) -> None:
+    """Raise InputError for one that makes no sense, or for more than a file can hold."""
+    for decision in decisions:
+        check_decision(decision)
+    if len(decisions) > _MOST_ROWS:
+        raise InputError(f"{len(decisions):,} decisions are more than one commit takes: {_MOST_ROWS:,}")
+
+
 def check_decision(decision: Decision) -> None:
     """Raise InputError if the tag is none of the 49, the decision none of KINDS, or the photo or reviewer missing."""
     if decision.tag not in tag_index():
@@ -119,10 +136,7 @@ class DecisionLog:
 
     def append(self, decisions: Sequence[Decision], expected: Mapping[int, str | None] | None = None) -> list[str]:
         """Commit as `append_decisions` does."""
-        for decision in decisions:
-            check_decision(decision)
-        if len(decisions) > _MOST_ROWS:
-            raise InputError(f"{len(decisions):,} decisions are more than one commit takes: {_MOST_ROWS:,}")
+        check_decisions(decisions)
         if not decisions:
             return []
         with hold_decisions(self._workspace):
