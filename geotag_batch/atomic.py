@@ -11,7 +11,7 @@ from pathlib import Path
 
 from geotag_batch.errors import StorageError
 
-__all__ = ["fsync_folder", "make_folder", "publish", "remove_committed", "write_bytes"]
+__all__ = ["fsync_folder", "make_folder", "publish", "remove_committed", "write_bytes", "write_elsewhere"]
 
 
 def publish(write: Callable[[Path], object], final: Path, staging: Path, *, replace: bool = False) -> None:
@@ -47,6 +47,14 @@ def publish(write: Callable[[Path], object], final: Path, staging: Path, *, repl
 def write_bytes(data: bytes, final: Path, staging: Path, *, replace: bool = False) -> None:
     """Publish `data` as the file `final`."""
     publish(lambda path: path.write_bytes(data), final, staging, replace=replace)
+
+
+def write_elsewhere(data: bytes, final: Path) -> None:
+    """Publish `data` as a file outside the workspace, staged beside it, in place of what is there."""
+    final = final.absolute()
+    staging = final.parent / f".{final.name}.staging"
+    write_bytes(data, final, staging, replace=True)
+    staging.rmdir()
 
 
 def make_folder(folder: Path) -> None:

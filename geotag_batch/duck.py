@@ -132,10 +132,10 @@ def _bound(purpose: str, name: str, parameters: Mapping[str, Any] | None) -> tup
 def dataset_relation(
     workspace: Workspace, dataset: str, columns: Sequence[str] | None = None, *, filename: bool = False
 ) -> str:
-    """Return SQL for a relation over the committed files of `embeddings`, `predictions` or `failures`.
+    """Return SQL for a relation over the committed files of a dataset.
 
     Columns are those of the schema (or `columns` of them), each named, with the partition columns (`encoder`;
-    `head` and `run_date`; `run_date`) before them and, if asked for, `filename`. A dataset without files is an
+    `head` and `run_date`; `run_date`; none) before them and, if asked for, `filename`. A dataset without files is an
     empty relation of the same columns, because DuckDB refuses a glob that matches nothing.
     """
     schema = load_schema(dataset)
@@ -154,7 +154,8 @@ def dataset_relation(
         return f"(SELECT {names} FROM read_parquet({glob}, hive_partitioning = false, filename = true))"
     hive = ", ".join(f"{quote_literal(name)}: {kind}" for name, kind in partitions.items())
     names = ", ".join(quote_identifier(name) for name, _ in typed)
-    options = "hive_partitioning = true, hive_types = {" + hive + "}" + (", filename = true" if filename else "")
+    options = f"hive_partitioning = true, hive_types = {{{hive}}}" if hive else "hive_partitioning = false"
+    options += ", filename = true" if filename else ""
     return f"(SELECT {names} FROM read_parquet({glob}, {options}))"
 
 
@@ -169,6 +170,7 @@ _PARTITIONS: dict[str, dict[str, str]] = {
     "embeddings": {"encoder": "VARCHAR"},
     "predictions": {"head": "VARCHAR", "run_date": "DATE"},
     "failures": {"run_date": "DATE"},
+    "decisions": {},
 }
 
 

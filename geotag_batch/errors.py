@@ -8,7 +8,8 @@
     ├── InputError                    4  what was to be read is missing or is not what it should be
     │   ├── CatalogueError            4  the photos' Parquet
     │   ├── ImageRootError            4  the images' folder or server does not answer
-    │   └── StorageError              4  the workspace's disk: full, read-only, a broken committed file
+    │   ├── StorageError              4  the workspace's disk: full, read-only, a broken committed file
+    │   └── DecisionConflictError     4  another reviewer has decided on the photo meanwhile
     ├── ModelError                    5  encoder weights, heads
     │   ├── EncoderError              5
     │   └── HeadError                 5
@@ -26,6 +27,7 @@ from typing import ClassVar
 __all__ = [
     "CatalogueError",
     "ConfigError",
+    "DecisionConflictError",
     "EncoderError",
     "FailureBudgetError",
     "GeotagError",
@@ -81,6 +83,23 @@ class ImageRootError(InputError):
 
 class StorageError(InputError):
     """The workspace's disk is full or read-only, or a committed file is broken."""
+
+
+class DecisionConflictError(InputError):
+    """Another reviewer has decided on a photo since it was looked at; nothing was written.
+
+    `gridimage_id` and `reviewer` are the photo and who decided on it, `decision_id` the newest word on it.
+    """
+
+    def __init__(self, gridimage_id: int, reviewer: str, decision_id: str) -> None:
+        """Say who was faster."""
+        super().__init__(
+            f"{reviewer} has decided on photo {gridimage_id} meanwhile; nothing was written",
+            hint="look at the photo again, as it is decided now, then decide",
+        )
+        self.gridimage_id = gridimage_id
+        self.reviewer = reviewer
+        self.decision_id = decision_id
 
 
 class ModelError(GeotagError):

@@ -4,6 +4,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping
+from functools import cache
 from importlib import metadata
 from typing import Any
 
@@ -54,6 +55,11 @@ def policy_id(policy: Mapping[str, Any]) -> str:
 
 def software_versions() -> dict[str, str]:
     """Return the versions of geotag-batch, Python and the libraries, without importing any of them."""
+    return dict(_installed())
+
+
+@cache
+def _installed() -> Mapping[str, str]:
     found = {"geotag-batch": __version__, "python": platform.python_version()}
     for name in _LIBRARIES:
         try:
@@ -63,13 +69,16 @@ def software_versions() -> dict[str, str]:
     return found
 
 
-def file_metadata(dataset: str, version: int, run_id: str, **ids: str | None) -> dict[bytes, bytes]:
-    """Return the key-value metadata of a committed Parquet file; every key begins with ``geotag.``."""
+def file_metadata(dataset: str, version: int, run_id: str | None, **ids: str | None) -> dict[bytes, bytes]:
+    """Return the key-value metadata of a committed Parquet file; every key begins with ``geotag.``.
+
+    `run_id` is None for what no run wrote; None is left out, here and in `ids`.
+    """
     facts = {
         "dataset": dataset,
         "schema_version": str(version),
         "run_id": run_id,
         "software": json.dumps(software_versions(), sort_keys=True),
-        **{key: value for key, value in ids.items() if value is not None},
+        **ids,
     }
-    return {f"geotag.{key}".encode(): value.encode() for key, value in facts.items()}
+    return {f"geotag.{key}".encode(): value.encode() for key, value in facts.items() if value is not None}

@@ -26,6 +26,7 @@ CURRENT_VERSION: Mapping[str, int] = {
     "embeddings": 1,
     "predictions": 1,
     "failures": 1,
+    "decisions": 1,
     "run": 1,
 }
 

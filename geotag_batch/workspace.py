@@ -39,6 +39,16 @@ class Workspace:
         return self.root / "geotag.lock"
 
     @property
+    def decisions_lock_file(self) -> Path:
+        """Return the file that is locked while decisions are committed; a run neither holds nor minds it."""
+        return self.root / "decisions.lock"
+
+    @property
+    def views_lock_file(self) -> Path:
+        """Return the file that is locked while the views are made anew."""
+        return self.root / "views.lock"
+
+    @property
     def database(self) -> Path:
         """Return the DuckDB file that holds the views and nothing else."""
         return self.root / "review.duckdb"
@@ -62,6 +72,11 @@ class Workspace:
     def failures(self) -> Path:
         """Return the root of the failures dataset."""
         return self.root / "failures"
+
+    @property
+    def decisions(self) -> Path:
+        """Return the root of the decisions dataset."""
+        return self.root / "decisions"
 
     @property
     def runs(self) -> Path:
@@ -93,6 +108,16 @@ class Workspace:
         """Return the folder of files that are not committed yet."""
         return self.root / "staging"
 
+    @property
+    def decisions_staging(self) -> Path:
+        """Return the folder where decisions are staged; only who holds the decisions' lock writes there."""
+        return self.staging / "decisions"
+
+    @property
+    def views_staging(self) -> Path:
+        """Return the folder where views are staged; only who holds the views' lock writes there."""
+        return self.staging / "views"
+
     def head_dir(self, head_id: str) -> Path:
         """Return the folder of one head."""
         return self.heads / head_id
@@ -114,8 +139,12 @@ class Workspace:
         """Return the final name of one chunk's failures."""
         return self.failures / f"run_date={run_date(run_id)}" / f"{run_id}-{chunk:06d}.parquet"
 
+    def decisions_file(self, file_id: str, rows: int) -> Path:
+        """Return the final name of a file of decisions; `file_id` is that of its greatest decision_id."""
+        return self.decisions / f"{file_id}-{rows:07d}.parquet"
+
     def dataset_files(self, dataset: str) -> Iterator[Path]:
-        """Yield the committed files of `embeddings`, `predictions` or `failures`, by exact depth and pattern."""
+        """Yield the committed files of a dataset (see DATASET_PATTERNS), by exact depth and pattern."""
         yield from sorted(self.root.glob(f"{dataset}/{DATASET_PATTERNS[dataset]}"))
 
 
@@ -125,6 +154,7 @@ DATASET_PATTERNS = {
     "embeddings": f"encoder=*/{_FILE}",
     "predictions": f"head=*/run_date=*/{_FILE}",
     "failures": f"run_date=*/{_FILE}",
+    "decisions": _FILE,
 }
 """Globs below each dataset's root that match committed files and nothing else (no dotfiles, no tmp_*)."""
 

@@ -27,6 +27,7 @@ COMMANDS = {
     "prune": "remove what belongs to named heads, encoders or withdrawn photos",
     "precision-check": "compare a faster number format with float32 on the archive's photos",
     "heads": "import, list, show and choose heads",
+    "decisions": "import, export and merge what people decided",
     "describe": "draw what the catalogue holds: tags, titles, places",
     "train": "train a head on the tagged photos",
     "evaluate": "show how good heads are, and whether one is better than another",

@@ -20,6 +20,7 @@ from .options import configured, workspace_option
 @click.option("--epochs", type=click.IntRange(min=1), help="At most so many epochs for each head (200).")
 @click.option("--patience", type=click.IntRange(min=1), help="Stop a head after so many without a better one (10).")
 @click.option("--max-tags", type=click.IntRange(min=1), help="Leave out photos with more tags than this (5).")
+@click.option("--without-decisions", is_flag=True, help="Learn from contributors' tags alone.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the split and of training.")
 @click.option("--validation-ids", type=click.Path(path_type=Path), help="Hold out the ids in FILE, one a line.")
 @click.option("--encoder", help="encoder_id to learn from, where embeddings of several are stored.")
@@ -36,7 +37,8 @@ def command(workspace: Workspace, grid: str, **flags: Any) -> None:  # noqa: ANN
     changes["gradients"] = fastest_precision()
     held_out = read_ids(flags["validation_ids"]) if flags["validation_ids"] else None
     out = flags["out"] or workspace.reports / "experiment"
-    experiment = Experiment(out, changes, flags["encoder"], held_out, flags["restart"])
+    decisions = not flags["without_decisions"]
+    experiment = Experiment(out, changes, flags["encoder"], held_out, flags["restart"], decisions)
     report = run_experiment(workspace, configured(workspace), experiment)
     click.echo(_summary(report))
     sys.exit(report.exit_code)

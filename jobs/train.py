@@ -28,6 +28,8 @@ from .options import configured, modalities_type, workspace_option
 @click.option("--batch-size", type=click.IntRange(min=1), help="At most so many photos in a batch (4096).")
 @click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), help="By default the paper's.")
 @click.option("--weight-decay", type=click.FloatRange(min=0), help="By default the paper's.")
+@click.option("--rejected-weight", type=click.FloatRange(min=0), help="How much a tag that people rejected counts (5).")
+@click.option("--without-decisions", is_flag=True, help="Learn from contributors' tags alone.")
 @click.option("--max-tags", type=click.IntRange(min=1), help="Leave out photos with more tags than this (5).")
 @click.option(
     "--gradients",
@@ -45,6 +47,7 @@ from .options import configured, modalities_type, workspace_option
 def command(workspace: Workspace, use: bool, **flags: Any) -> None:  # noqa: ANN401
     """Train a head on the tagged photos' stored embeddings, by the paper's recipe.
 
+    Tags that people accepted or added count as contributors' do; those that they rejected count as certain not to be.
     A fifth of the photos, chosen by a hash of their ids, is held out to judge by; the best epoch is kept. An
     interrupted training goes on where it stopped: start the same command again.
     """
@@ -58,17 +61,24 @@ def command(workspace: Workspace, use: bool, **flags: Any) -> None:  # noqa: ANN
 
 def _lesson(flags: dict[str, Any]) -> Lesson:
     names = ("modalities", "mixup", "epochs", "patience", "batch_size", "learning_rate", "weight_decay", "max_tags",
-             "seed")  # fmt: skip
+             "rejected_weight", "seed")  # fmt: skip
     given = {name: flags[name] for name in names if flags[name] is not None}
     gradients = fastest_precision() if flags["gradients"] == "auto" else flags["gradients"]
     recipe = Recipe.published(flags["head"], gradients=gradients, **given)
     held_out = read_ids(flags["validation_ids"]) if flags["validation_ids"] else None
-    return Lesson(recipe, flags["name"], flags["encoder"], held_out, flags["restart"])
+    decisions = not flags["without_decisions"]
+    return Lesson(recipe, flags["name"], flags["encoder"], held_out, flags["restart"], decisions)
 
 
 def _summary(report: TrainReport) -> str:
     examples, lines = report.photos.examples, []
     lines += [f"left out: {count:,} tagged photos {why}" for why, count in report.photos.left_out.items() if count]
+    used = report.photos.decisions
+    if used:
+        lines.append(
+            f"decisions on {used.photos:,} photos: {used.given:,} tags given ({used.added:,} by nobody else), "
+            f"{used.rejected:,} rejected ({used.removed:,} of them contributors')"
+        )
     if report.photos.unknown_tags:
         some = ", ".join(f"{tag!r} ({count:,})" for tag, count in list(report.photos.unknown_tags.items())[:5])
         lines.append(f"not learned, for they are none of the 49 tags: {some}")

@@ -52,9 +52,12 @@ _NEEDED = ("gridimage_id", "title", "grid_reference", "wgs84_lat", "wgs84_long",
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which photos a run is about; times are UTC without zone."""
+    """Which photos a run is about; times are UTC without zone.
 
-    select: Literal["untagged", "tagged", "all"] = "untagged"
+    "labelled" are the tagged ones and those on which people have decided: what there is to learn from.
+    """
+
+    select: Literal["untagged", "tagged", "labelled", "all"] = "untagged"
     ids: tuple[int, ...] | None = None
     limit: int | None = None
     redo_before: datetime | None = None
@@ -90,7 +93,7 @@ class Reason:
 
 
 def open_catalogue(workspace: Workspace, config: Config) -> Connection:
-    """Return a connection with the relations `catalogue`, `embeddings`, `predictions` and `failures`.
+    """Return a connection with the relations `catalogue`, `embeddings`, `predictions`, `failures`, `decisions_newest`.
 
     Raises CatalogueError if the catalogue is missing, is not what it should be, or has null, negative or repeated
     ids.
@@ -101,6 +104,9 @@ def open_catalogue(workspace: Workspace, config: Config) -> Connection:
     for dataset, columns in _PLANNED_COLUMNS.items():
         committed = dataset_relation(workspace, dataset, columns, filename=True)
         connection.execute(f"CREATE TEMP VIEW {dataset} AS FROM {committed}")
+    for view in ("decisions", "decisions_newest"):
+        statement = sql_text("views", view, {"decisions": dataset_relation(workspace, "decisions")})
+        connection.execute(f"CREATE TEMP VIEW {view} AS {statement}")
     _check_ids(connection)
     return connection
 
@@ -142,7 +148,8 @@ def prepare(connection: Connection, target: Target, selection: Selection) -> Non
     _register_asked(connection, selection.ids)
     _register_locations(connection, target.grids)
     substitutions = {
-        "select": quote_literal(selection.select),
+        "select": quote_literal("tagged" if selection.select == "labelled" else selection.select),
+        "decided_too": _DECIDED if selection.select == "labelled" else "false",
         "tags": f"[{', '.join(map(quote_literal, tag_names()))}]",
         "only_asked": str(selection.ids is not None),
         "wgs84_fallback": str(target.wgs84_fallback),
@@ -163,6 +170,9 @@ def prepare(connection: Connection, target: Target, selection: Selection) -> Non
     _make_views(connection, substitutions, "(FROM {} SEMI JOIN suspects ON gridimage_id >> 4 = block)")
     for step in ("candidates", "selected", "scored", "embedded", "failed", "signatures"):
         execute_file(connection, "plan", step, parameters)
+
+
+_DECIDED = "gridimage_id IN (SELECT gridimage_id FROM decisions_newest)"
 
 
 def _make_views(connection: Connection, substitutions: Mapping[str, str], part: str) -> None:

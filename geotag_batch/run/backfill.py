@@ -57,7 +57,7 @@ def _run(
     workspace: Workspace, config: Config, job: Job, target: Target, head: Scorer | None, encoder: Encoder | None = None
 ) -> RunRecord:
     started = utc_now()
-    shutil.rmtree(workspace.staging, ignore_errors=True)  # left by a killed run: we hold the lock
+    _clear_staging(workspace)
     if views_are_stale(workspace, config):  # left by a killed run too, or the workspace was moved
         rebuild_views(workspace, config)
     with make_plan(workspace, config, job.selection, target) as plan:
@@ -81,3 +81,14 @@ def _run(
             source.check_root()
         loop = ChunkLoop(workspace, config, plan, source, record)
         return loop.work(head, encoder, Stop(job.seconds))
+
+
+def _clear_staging(workspace: Workspace) -> None:
+    """Remove what a killed run left; the caller holds the lock, so that no other run stages anything."""
+    for left in workspace.staging.glob("*"):
+        if left in (workspace.decisions_staging, workspace.views_staging):
+            continue  # they have locks of their own
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)

@@ -16,7 +16,7 @@ from geotag_batch.errors import UsageError
 from geotag_batch.predict.head import HeadInfo, find_head_id, load_head
 from geotag_batch.predict.policy import PLAIN
 from geotag_batch.run.evaluate_text import markdown
-from geotag_batch.run.judging import Judged, judge, seed_of, split_warning
+from geotag_batch.run.judging import Judged, Labelling, Reviewed, judge, seed_of, split_warning
 from geotag_batch.run.report_folder import ReportFolder
 from geotag_batch.run.thumbnails import load_thumbnails
 from geotag_batch.taxonomy import tag_names
@@ -35,7 +35,8 @@ _MAX_HEADS = 8
 class Question:
     """What to evaluate: heads (head_ids or beginnings of them) on `ids`, or on a split's validation photos.
 
-    `seed` is that of the split, by default the first head's own. `out` None stands for a folder in `reports/`.
+    `seed` is that of the split, by default the first head's own. Without `decisions` contributors' tags alone are the
+    truth. `out` None stands for a folder in `reports/`.
     """
 
     heads: tuple[str, ...]
@@ -44,6 +45,7 @@ class Question:
     max_tags: int = 5
     resamples: int = 1000
     out: Path | None = None
+    decisions: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ def evaluate(workspace: Workspace, config: Config, question: Question) -> Evalua
         raise UsageError(f"give each head once, and at most {_MAX_HEADS}", hint="`geotag heads list` shows them")
     heads = [load_head(workspace, head_id) for head_id in head_ids]
     split = Split(seed_of(heads[0]) if question.seed is None else question.seed, validation_ids=question.ids)
-    judged = judge(workspace, config, heads, split, question.max_tags)
+    judged = judge(workspace, config, heads, split, Labelling(question.max_tags, question.decisions))
     chosen = [head.info.policy.choose(scores) for head, scores in zip(heads, judged.given, strict=True)]
     resampled = resample(judged.truth, chosen, question.resamples, split.seed)
     document = {
@@ -72,6 +74,7 @@ def evaluate(workspace: Workspace, config: Config, question: Question) -> Evalua
         "split": judged.split,
         "left_out": judged.left_out,
         "unknown_tags": dict(list(judged.unknown_tags.items())[:20]),
+        "decisions": _decisions(judged.reviewed),
         "warnings": [text for head in heads if (text := split_warning(head, split)) is not None],
         "resamples": question.resamples,
         "heads": [_head(head.info, judged, place, chosen[place], resampled) for place, head in enumerate(heads)],
@@ -101,12 +104,33 @@ def _head(
         **_decided(truth, chosen, scores),
         "intervals": {name: asdict(values.interval(place)) for name, values in resampled.items()},
         "plain_0.5": {"policy_in_words": PLAIN.describe(), **_decided(truth, PLAIN.choose(scores), scores)},
+        "on_decisions": _agreement(info, judged.reviewed, place),
         "expected_calibration_error": _number(found.error),
         "calibration": [
             {"decisions": int(count), "mean_score": _number(score), "share_right": _number(share)}
             for count, score, share in zip(found.count, found.score, found.share, strict=True)
         ],
     }
+
+
+def _decisions(reviewed: Reviewed | None) -> dict[str, int] | None:
+    """Return how many decisions the truth rests on."""
+    if reviewed is None:
+        return None
+    given, rejected = reviewed.decided & reviewed.truth, reviewed.decided & ~reviewed.truth
+    return {"photos": len(reviewed.decided), "given": int(given.sum()), "rejected": int(rejected.sum())}
+
+
+def _agreement(info: HeadInfo, reviewed: Reviewed | None, place: int) -> dict[str, Any] | None:
+    """Return how often a head says of a tag what people decided, photos with rejected tags alone included."""
+    if reviewed is None:
+        return None
+    chosen = info.policy.choose(reviewed.given[place])
+    right = int((chosen & reviewed.truth & reviewed.decided).sum())
+    again = int((chosen & ~reviewed.truth & reviewed.decided).sum())
+    decided = int(reviewed.decided.sum())
+    rejected = int((reviewed.decided & ~reviewed.truth).sum())
+    return {"agreement": (right + rejected - again) / decided, "given_found": right, "rejected_given_again": again}
 
 
 def _decided(truth: NDArray[np.bool_], chosen: NDArray[np.bool_], scores: NDArray[np.float32]) -> dict[str, Any]:

@@ -8,6 +8,12 @@ __all__ = ["markdown", "summary"]
 def summary(document: dict[str, Any]) -> str:
     """Return the numbers that matter, the warnings, and whether one head is better than another."""
     lines = [f"judged by {document['photos']:,} photos ({document['split']})"]
+    used = document["decisions"]
+    if used:
+        lines.append(
+            f"people decided on {used['photos']:,} photos held out: {used['given']:,} tags given, "
+            f"{used['rejected']:,} rejected"
+        )
     lines += [f"left out: {count:,} labelled photos {why}" for why, count in document["left_out"].items() if count]
     lines += [f"warning: {text}" for text in document["warnings"]]
     if document["unknown_tags"]:
@@ -29,6 +35,13 @@ def summary(document: dict[str, Any]) -> str:
             f"  mean average precision {_or_dash(head['mean_average_precision'])}   expected calibration error "
             f"{_or_dash(head['expected_calibration_error'])}",
         ]
+        if used:
+            found = head["on_decisions"]
+            lines.append(
+                f"  agrees with {found['agreement']:.1%} of the decisions: gives {found['given_found']:,} of the "
+                f"{used['given']:,} tags given, and {found['rejected_given_again']:,} of the {used['rejected']:,} "
+                "rejected"
+            )
     for comparison in document["comparisons"]:
         lines += ["", *_answers(comparison)]
     return "\n".join(lines)

@@ -44,6 +44,7 @@ class Experiment:
     encoder_id: str | None = None
     validation_ids: tuple[int, ...] | None = None
     restart: bool = False
+    decisions: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,9 @@ def run_experiment(workspace: Workspace, config: Config, experiment: Experiment)
         if experiment.restart:
             for recipe in recipes:
                 checkpoints.remove(recipe.name)
-        lesson = Lesson(recipes[0], None, experiment.encoder_id, experiment.validation_ids)
+        lesson = Lesson(
+            recipes[0], None, experiment.encoder_id, experiment.validation_ids, decisions=experiment.decisions
+        )
         encoder, photos = read_photos(workspace, config, lesson, MODALITIES)
         examples = photos.examples
         facts = facts_of(recipes[0], encoder, photos)

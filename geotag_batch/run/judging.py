@@ -11,10 +11,10 @@ from geotag_batch.config import Config
 from geotag_batch.errors import InputError
 from geotag_batch.predict.features import DEFAULT_RULE
 from geotag_batch.predict.head import Head
-from geotag_batch.train.dataset import Split, Wanted, choose_encoder, read_training_set
+from geotag_batch.train.dataset import Split, TrainingSet, Wanted, choose_encoder, read_training_set
 from geotag_batch.workspace import Workspace
 
-__all__ = ["Judged", "judge", "seed_of", "split_warning"]
+__all__ = ["Judged", "Labelling", "Reviewed", "judge", "seed_of", "split_warning"]
 
 _AT_ONCE = 8192
 
@@ -23,7 +23,8 @@ _AT_ONCE = 8192
 class Judged:
     """n labelled photos: `ids` (n,), `truth` bool (n, 49), and for each head what it gave, (n, 49).
 
-    `left_out` counts by reason the labelled photos that are not among them, `split` says which were taken.
+    `left_out` counts by reason the labelled photos that are not among them, `split` says which were taken. `reviewed`
+    are the photos on which people decided, these and those with rejected tags alone; None where there are none.
     """
 
     ids: NDArray[np.int64]
@@ -32,6 +33,38 @@ class Judged:
     left_out: dict[str, int]
     unknown_tags: dict[str, int]
     split: str
+    reviewed: "Reviewed | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """m photos on which people decided: `decided` and `truth` bool (m, 49), and what each head gave, (m, 49).
+
+    A decided tag that is not true was rejected; what is not decided is not known.
+    """
+
+    decided: NDArray[np.bool_]
+    truth: NDArray[np.bool_]
+    given: list[NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Labelling:
+    """What counts as the truth: photos with at most `max_tags`, with or without what people decided."""
+
+    max_tags: int = 5
+    decisions: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What one head gives to photos `ids` (n,), ascending; `decided` marks what people decided of their `labels`."""
+
+    ids: NDArray[np.int64]
+    labels: NDArray[np.bool_]
+    decided: NDArray[np.bool_]
+    given: NDArray[Any]
+    photos: TrainingSet
 
 
 def judge(
@@ -39,7 +72,7 @@ def judge(
     config: Config,
     heads: Sequence[Head],
     split: Split,
-    max_tags: int = 5,
+    labelling: Labelling = Labelling(),
     ask: Callable[[Head, NDArray[np.float32]], NDArray[Any]] = Head.scores,
 ) -> Judged:
     """Return the photos that `split` holds out, and the scores (or what else is asked of) each of the heads.
@@ -47,19 +80,31 @@ def judge(
     Only photos that every head can score are taken. Vectors are read block by block. Raises InputError if nothing
     is left, the embeddings of a head's encoder are not there, or a vector is not finite; CatalogueError, StorageError.
     """
-    tables = [_judge_one(workspace, config, head, split, max_tags, ask) for head in heads]
+    tables = [_judge_one(workspace, config, head, split, labelling, ask) for head in heads]
     first = tables[0]
     common = first.ids
     for other in tables[1:]:
         common = np.intersect1d(common, other.ids)
-    if not len(common):
+    rows = [np.searchsorted(table.ids, common) for table in tables]
+    given = [table.given[row] for table, row in zip(tables, rows, strict=True)]
+    truth, decided = first.labels[rows[0]], first.decided[rows[0]]
+    whole, reviewed = truth.any(axis=1), decided.any(axis=1)
+    if not whole.any():
         raise InputError(
             f"there is no photo to judge by: none of the labelled and embedded photos is among {split.describe()}",
             hint="embed more tagged photos with `geotag embed --tagged`, or name labelled ones with --ids",
         )
-    rows = [np.searchsorted(table.ids, common) for table in tables]
-    given = [table.given[0][row] for table, row in zip(tables, rows, strict=True)]
-    return Judged(common, first.truth[rows[0]], given, first.left_out, first.unknown_tags, split.describe())
+    return Judged(
+        ids=common[whole],
+        truth=truth[whole],
+        given=[values[whole] for values in given],
+        left_out=dict(first.photos.left_out),
+        unknown_tags=dict(first.photos.unknown_tags),
+        split=split.describe(),
+        reviewed=Reviewed(decided[reviewed], truth[reviewed], [values[reviewed] for values in given])
+        if reviewed.any()
+        else None,
+    )
 
 
 def _judge_one(
@@ -67,26 +112,30 @@ def _judge_one(
     config: Config,
     head: Head,
     split: Split,
-    max_tags: int,
+    labelling: Labelling,
     ask: Callable[[Head, NDArray[np.float32]], NDArray[Any]],
-) -> Judged:
+) -> _Given:
     info = head.info
     encoder_id, dim = choose_encoder(workspace, info.encoder_id)
-    wanted = Wanted(encoder_id, dim, info.modalities, info.location or DEFAULT_RULE, max_tags, only_validation=True)
+    wanted = Wanted(
+        encoder_id,
+        dim,
+        info.modalities,
+        info.location or DEFAULT_RULE,
+        labelling.max_tags,
+        only_validation=True,
+        decisions=labelling.decisions,
+    )
     photos = read_training_set(workspace, config, wanted, split)
-    examples, rows = photos.examples, photos.examples.validation
+    examples = photos.examples
+    rows = np.sort(np.concatenate([examples.validation, examples.only_rejected]))
     examples.check_finite()
     given = [np.empty((0, len(info.tags)), np.float32)]
     for start in range(0, len(rows), _AT_ONCE):
         given.append(ask(head, examples.features(rows[start : start + _AT_ONCE], info.modalities)))
-    return Judged(
-        examples.ids[rows],
-        examples.labels[rows],
-        [np.concatenate(given)],
-        dict(photos.left_out),
-        dict(photos.unknown_tags),
-        photos.split,
-    )
+    labels = examples.labels[rows]
+    decided = np.zeros_like(labels) if examples.decided is None else examples.decided[rows]
+    return _Given(examples.ids[rows], labels, decided, np.concatenate(given), photos)
 
 
 def seed_of(head: Head) -> int:

@@ -165,7 +165,4 @@ def _write(out: Path, ids: NDArray[np.int64], rows: NDArray[np.bool_]) -> None:
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(zipfile.ZipInfo(_NAME), text.getvalue(), zipfile.ZIP_DEFLATED)  # with a fixed date
-    folder = out.absolute().parent
-    staging = folder / f".{out.name}.staging"
-    atomic.write_bytes(data.getvalue(), out.absolute(), staging, replace=True)
-    staging.rmdir()
+    atomic.write_elsewhere(data.getvalue(), out)

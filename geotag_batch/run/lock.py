@@ -2,12 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-from filelock import Timeout, UnixFileLock
-
-from geotag_batch.atomic import make_folder
 from geotag_batch.errors import LockedError, StorageError
+from geotag_batch.locks import hold_file
 from geotag_batch.workspace import Workspace
 
 __all__ = ["hold_lock", "hold_training_lock", "is_locked"]
@@ -27,7 +24,7 @@ def hold_lock(workspace: Workspace, patience: float = _PATIENCE) -> Iterator[Non
         f"another geotag command is writing to {workspace.root}",
         hint="wait for it to end (`geotag status` shows the run), then start again",
     )
-    with _hold(workspace.lock_file, patience, busy):
+    with hold_file(workspace.lock_file, patience, busy):
         yield
 
 
@@ -42,30 +39,8 @@ def hold_training_lock(workspace: Workspace, name: str) -> Iterator[None]:
         f"another command is training {name} in {workspace.root}",
         hint="wait for it to end, or give this training another --name",
     )
-    try:
-        make_folder(path.parent)
-    except OSError as error:
-        raise StorageError(
-            f"cannot make {path.parent}: {error.strerror}", hint="check the disk and permissions"
-        ) from error
-    with _hold(path, 0, busy):
+    with hold_file(path, 0, busy):
         yield
-
-
-@contextmanager
-def _hold(path: Path, patience: float, busy: LockedError) -> Iterator[None]:
-    # No fallback to a marker file: that would outlive a killed process.
-    lock = UnixFileLock(path, timeout=patience, fallback_to_soft=False)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise busy from error
-    except (OSError, NotImplementedError) as error:
-        raise StorageError(f"cannot lock {path}: {error}", hint="check the disk and permissions") from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def is_locked(workspace: Workspace) -> bool:

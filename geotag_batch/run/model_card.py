@@ -52,7 +52,7 @@ The best epoch was chosen on the same photos, so that these numbers are a little
 
 - {made["photos_to_train"]:,} photos with their contributors' tags, SHA-256 of ids, tags and vectors
   `{made["photos_sha256"]}`
-{left_out}{f"- no photo to learn from for: {untaught}" if untaught else "- photos of every tag"}
+{_decisions(info)}{left_out}{f"- no photo to learn from for: {untaught}" if untaught else "- photos of every tag"}
 
 ## How
 
@@ -70,3 +70,13 @@ with high scores. A photo's location is known to 1 km at best.
 
 def _versions(info: HeadInfo) -> str:
     return ", ".join(f"{name} {info.provenance['software'][name]}" for name in ("geotag-batch", "torch", "numpy"))
+
+
+def _decisions(info: HeadInfo) -> str:
+    used, weight = info.provenance["decisions"], info.provenance["recipe"]["rejected_weight"]
+    if not used:
+        return ""
+    return (
+        f"- people's decisions on {used['photos']:,} photos, those held out among them: {used['given']:,} tags given\n"
+        f"  and {used['rejected']:,} rejected, which count {weight:g} times; SHA-256 `{used['sha256']}`\n"
+    )

@@ -11,10 +11,11 @@ from geotag_batch.read.photos import Selection
 from geotag_batch.run.lock import is_locked
 from geotag_batch.run.plan import make_plan
 from geotag_batch.workspace import Workspace
+from geotag_batch.write.decisions import committed_names
 from geotag_batch.write.runs import read_run_records
 from geotag_batch.write.views import create_views
 
-__all__ = ["Block", "FailedClass", "RunLine", "Status", "get_status"]
+__all__ = ["Block", "Decided", "FailedClass", "RunLine", "Status", "get_status"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,19 @@ class Block:
     predicted: int
     embedded: int
     failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What is decided now: tags of photos, on how many of these, by how many people; and the files it lies in."""
+
+    decisions: int
+    photos: int
+    reviewers: int
+    accepted: int
+    added: int
+    rejected: int
+    files: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +85,12 @@ class Status:
     pending_by_reason: dict[str, int]
     pending_unknown: str | None
     failed: list[FailedClass]
+    decided: Decided
     runs: list[RunLine]
     blocks: list[Block]
 
 
-_READ = ("tags", "photos", "predictions_all", "failures", "coverage")
+_READ = ("tags", "photos", "decisions", "decisions_newest", "predictions_all", "failures", "coverage")
 
 
 def get_status(workspace: Workspace, config: Config, *, by_block: bool = False, last_runs: int = 5) -> Status:
@@ -88,6 +103,7 @@ def get_status(workspace: Workspace, config: Config, *, by_block: bool = False, 
         predicted = dict(_rows(connection, "predicted"))
         embedded = dict(_rows(connection, "embedded"))
         failed = [FailedClass(*row) for row in _rows(connection, "failed")]
+        (counts,) = _rows(connection, "decided")
         blocks = [Block(*row) for row in _rows(connection, "by_block")] if by_block else []
     pending, by_reason, unknown = _pending(workspace, config)
     return Status(
@@ -100,6 +116,7 @@ def get_status(workspace: Workspace, config: Config, *, by_block: bool = False, 
         pending_by_reason=by_reason,
         pending_unknown=unknown,
         failed=failed,
+        decided=Decided(*[*counts, len(committed_names(workspace))]),
         runs=_last_runs(workspace, last_runs),
         blocks=blocks,
     )

@@ -4,9 +4,11 @@ import json
 from dataclasses import asdict
 from datetime import datetime
 
-from geotag_batch.run.status import Status
+from geotag_batch.run.status import Decided, Status
 
 __all__ = ["status_json", "status_text"]
+
+_MANY_FILES = 500  # from which on they slow the views noticeably
 
 
 def status_json(status: Status) -> str:
@@ -36,6 +38,7 @@ def status_text(status: Status) -> str:
         fate = "permanent" if kind.permanent == kind.photos else f"{kind.due:,} due now"
         retry = f", next retry {kind.next_retry:%Y-%m-%d %H:%M} UTC" if kind.next_retry and not kind.due else ""
         lines.append(f"           {kind.photos:>9,}  {kind.error_class} ({fate}{retry})")
+    lines += _decided(status.decided)
     lines.append("last runs" if status.runs else "last runs  none")
     for run in status.runs:
         reason = f" ({run.stop_reason})" if run.stop_reason else ""
@@ -51,6 +54,18 @@ def status_text(status: Status) -> str:
         counts = (block.photos, block.tagged, block.predicted, block.embedded, block.failed)
         lines.append(f"{ids:>21} " + " ".join(f"{count:>9,}" for count in counts))
     return "\n".join(lines)
+
+
+def _decided(decided: Decided) -> list[str]:
+    if not decided.decisions:
+        return ["decided    nothing"]
+    lines = [
+        f"decided    {decided.decisions:,} tags of {decided.photos:,} photos by {decided.reviewers:,} reviewers "
+        f"({decided.accepted:,} accepted, {decided.added:,} added, {decided.rejected:,} rejected)"
+    ]
+    if decided.files >= _MANY_FILES:
+        lines.append(f"           in {decided.files:,} files: `geotag decisions compact` merges them")
+    return lines
 
 
 def _by_owner(word: str, counts: dict[str, int], current: str | None) -> list[str]:

@@ -1,4 +1,4 @@
-"""Training a head from the workspace's tagged photos: read, split, train, save with everything that made it.
+"""Training a head from the workspace's labelled photos: read, split, train, save with everything that made it.
 
 Training reads committed files and holds no lock of the workspace, so that a night's run may go on beside it; only
 saving the head takes the lock. After each epoch a checkpoint is written to `cache/training/`: an interrupted training
@@ -6,7 +6,7 @@ goes on from there, to the same head as if nothing had happened.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from geotag_batch.config import Config
@@ -37,13 +37,17 @@ _JUDGED_AT_ONCE = 8192
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """What to train: `name` and `encoder_id` may be None for the recipe's name and the only stored encoder."""
+    """What to train: `name` and `encoder_id` may be None for the recipe's name and the only stored encoder.
+
+    Without `decisions` the head learns from contributors' tags alone.
+    """
 
     recipe: Recipe = field(default_factory=Recipe)
     name: str | None = None
     encoder_id: str | None = None
     validation_ids: tuple[int, ...] | None = None
     restart: bool = False
+    decisions: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,9 @@ def read_photos(
 ) -> tuple[tuple[str, int], TrainingSet]:
     """Return encoder_id and dim, and the photos to learn from; both parts have some, and all values are finite."""
     encoder_id, dim = choose_encoder(workspace, lesson.encoder_id)
-    wanted = Wanted(encoder_id, dim, tuple(modalities), DEFAULT_RULE, lesson.recipe.max_tags)
+    wanted = Wanted(
+        encoder_id, dim, tuple(modalities), DEFAULT_RULE, lesson.recipe.max_tags, decisions=lesson.decisions
+    )
     photos = read_training_set(
         workspace, config, wanted, Split(lesson.recipe.seed, validation_ids=lesson.validation_ids)
     )
@@ -109,6 +115,8 @@ def facts_of(recipe: Recipe, encoder: tuple[str, int], photos: TrainingSet) -> d
         "encoder_id": encoder[0],
         "photos to train": len(photos.examples.training),
         "photos to validate": len(photos.examples.validation),
+        "decided photos": photos.decisions.photos if photos.decisions else 0,
+        "sha256 of decisions": photos.decisions.sha256 if photos.decisions else None,
         "sha256 of photos, tags and vectors": photos.sha256,
         "versions": {name: software_versions()[name] for name in ("geotag-batch", "torch", "numpy")},
     }
@@ -141,6 +149,7 @@ def save_trained(
             "photos_to_train": len(examples.training),
             "photos_to_validate": len(examples.validation),
             "photos_left_out": dict(photos.left_out),
+            "decisions": asdict(photos.decisions) if photos.decisions else None,
             "tags_without_photos": photos.untaught,
             "photos_sha256": photos.sha256,
             "split": photos.split,

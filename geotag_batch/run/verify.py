@@ -13,6 +13,7 @@ from pathlib import Path
 from geotag_batch.duck import DuckError, connect, dataset_relation, execute_file
 from geotag_batch.errors import HeadError, StorageError
 from geotag_batch.predict.bundle import load_scorer
+from geotag_batch.run.check_decisions import check_decisions_file, contradictions
 from geotag_batch.run.check_file import DATASETS, check_file
 from geotag_batch.run.lock import is_locked
 from geotag_batch.workspace import Workspace
@@ -62,7 +63,7 @@ def verify(workspace: Workspace) -> Report:
                 report.add(where, what)
             if checked.weights_sha256 not in (None, weights.setdefault(path.parent.name, checked.weights_sha256 or "")):
                 report.add(where, "was made with other weights than the encoder's first embeddings")
-    report.files = len(rows)
+    report.files = len(rows) + _check_decisions(workspace, report)
     _check_repetition(workspace, report)
     _add_pruned(workspace, report, counted, rows)
     if records is not None:
@@ -96,6 +97,27 @@ def _check_repetition(workspace: Workspace, report: Report) -> None:
         except DuckError as error:
             if not report.problems:  # else a file that is named already is in the way
                 report.add("predictions, embeddings, failures", f"cannot be read together: {error}")
+
+
+def _check_decisions(workspace: Workspace, report: Report) -> int:
+    """Check the decisions, and return in how many files they are."""
+    files = 0
+    for path in workspace.dataset_files("decisions"):
+        rows, problems = check_decisions_file(path)
+        if problems and not path.exists():
+            continue  # merged into another one meanwhile
+        files += 1
+        report.rows["decisions"] = report.rows.get("decisions", 0) + rows
+        for what in problems:
+            report.add(str(path.relative_to(workspace.root)), what)
+    with connect(memory_limit="1GiB", spill=workspace.cache) as connection:
+        try:
+            for decision_id in contradictions(connection, workspace):
+                report.add("decisions", f"two files say different things under {decision_id}")
+        except DuckError as error:
+            if not report.problems:  # else a file that is named already is in the way
+                report.add("decisions", f"cannot be read together: {error}")
+    return files
 
 
 def _add_pruned(
@@ -156,7 +178,7 @@ def _check_heads(workspace: Workspace, report: Report) -> None:
 
 def _look_for_strangers(workspace: Workspace, report: Report) -> None:
     """Name files that stand among the committed ones and are none of them."""
-    for dataset in DATASETS:
+    for dataset in (*DATASETS, "decisions"):
         committed = set(workspace.dataset_files(dataset))
         folder = workspace.root / dataset
         for path in sorted(folder.rglob("*")):

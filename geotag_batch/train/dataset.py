@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -13,12 +13,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from geotag_batch.config import Config
-from geotag_batch.duck import fetch_arrow
+from geotag_batch.duck import execute_file, fetch_arrow
 from geotag_batch.errors import InputError, StorageError
 from geotag_batch.predict.features import LocationRule
 from geotag_batch.read.photos import Selection, Target, open_catalogue, prepare
 from geotag_batch.read.stored import Vectors, read_vectors
 from geotag_batch.taxonomy import tag_names
+from geotag_batch.train.decided import DecisionsUsed, apply_decisions
 from geotag_batch.train.examples import Examples
 from geotag_batch.workspace import Workspace
 
@@ -52,7 +53,8 @@ class TrainingSet:
     """Photos to learn from; `left_out` counts tagged photos that are not among them, by reason.
 
     `unknown_tags` counts the photos that carry tags which are none of the 49, the most frequent ones first; `sha256`
-    is the digest of the examples, `split` says in words which were held out.
+    is the digest of the examples, `split` says in words which were held out, `decisions` how far people's decisions
+    made the labels (None: not at all).
     """
 
     examples: Examples
@@ -60,6 +62,7 @@ class TrainingSet:
     split: str
     left_out: Mapping[str, int]
     unknown_tags: Mapping[str, int]
+    decisions: DecisionsUsed | None = None
 
     @property
     def untaught(self) -> list[str]:
@@ -94,7 +97,8 @@ def choose_encoder(workspace: Workspace, asked: str | None) -> tuple[str, int]:
 class Wanted:
     """What to read: embeddings of `encoder_id`, `dim` long, and locations by `rule`, for these `modalities`.
 
-    With `only_validation` the training part is left empty, and its vectors are not read.
+    With `only_validation` the training part is left empty, and its vectors are not read. Without `decisions` only the
+    catalogue's tags count.
     """
 
     encoder_id: str
@@ -103,21 +107,28 @@ class Wanted:
     rule: LocationRule
     max_tags: int = 5
     only_validation: bool = False
+    decisions: bool = True
 
 
 def read_training_set(workspace: Workspace, config: Config, wanted: Wanted, split: Split) -> TrainingSet:
-    """Read the tagged photos that have all of `wanted`, each by its newest embedding.
+    """Read the labelled photos that have all of `wanted`, each by its newest embedding.
+
+    Labels are the catalogue's tags and those that people accepted or added, without the rejected ones.
 
     The vectors lie in a file without a name in `cache/`, mapped into memory, so that an archive larger than memory
     can be learned from. Raises CatalogueError, StorageError, or InputError if a validation id is not among the photos.
     """
     rows = _labelled(workspace, config, wanted)
-    labels, unknown = label_matrix(rows.column("tags"))
+    contributed, unknown = label_matrix(rows.column("tags"))
+    labels, decided = apply_decisions(
+        contributed, label_matrix(rows.column("given"))[0], label_matrix(rows.column("rejected"))[0]
+    )
     embedded = rows.column("embedding_file").is_valid().to_numpy()
     few = labels.sum(axis=1) <= wanted.max_tags
     held_out = split.holds_out(rows.column("gridimage_id").to_numpy())
-    usable = embedded & few & labels.any(axis=1) & (held_out | (not wanted.only_validation))
-    rows, labels, held_out = rows.filter(pa.array(usable)), labels[usable], held_out[usable]
+    usable = embedded & few & (labels | decided).any(axis=1) & (held_out | (not wanted.only_validation))
+    rows, held_out = rows.filter(pa.array(usable)), held_out[usable]
+    contributed, labels, decided = contributed[usable], labels[usable], decided[usable]
     ids = rows.column("gridimage_id").to_numpy()
     vectors = Vectors.mapped(len(ids), wanted.dim, workspace.cache)
     read_vectors(ids, rows.column("embedding_file").to_pylist(), wanted.dim, vectors)
@@ -129,27 +140,34 @@ def read_training_set(workspace: Workspace, config: Config, wanted: Wanted, spli
         "title": vectors.title,
         "location": wanted.rule.scale(locations),
     }
+    labelled = labels.any(axis=1)
     examples = Examples(
         ids=ids,
         labels=labels,
         parts={modality: parts[modality] for modality in wanted.modalities},
         training=np.flatnonzero(whole & ~held_out),
-        validation=np.flatnonzero(whole & held_out),
+        validation=np.flatnonzero(whole & held_out & labelled),
+        decided=decided if decided.any() else None,
+        only_rejected=np.flatnonzero(whole & held_out & ~labelled),
     )
     left_out = {
         "not embedded, or not since the title changed": int((~embedded).sum()),
         f"more than {wanted.max_tags} tags": int((embedded & ~few).sum()),
         "without the embedding of a modality": int((~whole).sum()),
+        "held out with rejected tags alone": len(examples.only_rejected),
     }
-    return TrainingSet(examples, examples.digest(), split.describe(), left_out, unknown)
+    used = DecisionsUsed.count(ids[whole], contributed[whole], labels[whole], decided[whole])
+    return TrainingSet(examples, examples.digest(), split.describe(), left_out, unknown, used)
 
 
 def _labelled(workspace: Workspace, config: Config, wanted: Wanted) -> pa.Table:
-    everything = Selection(select="tagged", redo_before=datetime.max)  # not only what is still to be done
+    select: Literal["labelled", "tagged"] = "labelled" if wanted.decisions else "tagged"
+    everything = Selection(select=select, redo_before=datetime.max)  # not only what is still to be done
     target = Target(wanted.encoder_id, None, None, (), wanted.rule.grids, wanted.rule.wgs84_fallback)
     connection = open_catalogue(workspace, config)
     try:
         prepare(connection, target, everything)
+        execute_file(connection, "train", "reviewed", {"used": wanted.decisions})
         return fetch_arrow(connection, "train", "labelled")
     finally:
         connection.close()

@@ -23,10 +23,14 @@ _BLOCK = 8192
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """b photos: `parts` by modality, each float32 (b, width), and `labels` float32 (b, tags), soft after MixUp."""
+    """b photos: `parts` by modality, each float32 (b, width), and `labels` float32 (b, tags), soft after MixUp.
+
+    `weights` float32 (b, tags) says how much each label counts in the loss; None: all count 1.
+    """
 
     parts: Mapping[str, torch.Tensor]
     labels: torch.Tensor
+    weights: torch.Tensor | None = None
     _rounded: dict[str, torch.Tensor] = field(default_factory=dict)
 
     def rounded(self, modality: str) -> torch.Tensor:
@@ -46,6 +50,10 @@ class Examples:
 
     `ids` int64 (n,), `labels` bool (n, tags), `parts` by modality: embeddings float16 (n, dim), location as scaled
     float32 (n, 2). `training` and `validation` are the rows, int64, of the two parts; rows in neither are not used.
+
+    `decided` bool (n, tags), None where nobody decided anything, marks the labels that people decided on: one that is
+    not set was rejected. A photo without a label has rejected tags alone: these teach, its other tags are unknown. It
+    cannot be judged by as a whole, so that those held out are not in `validation` but in `only_rejected`.
     """
 
     ids: NDArray[np.int64]
@@ -53,6 +61,8 @@ class Examples:
     parts: Mapping[str, NDArray[Any]]
     training: NDArray[np.int64]
     validation: NDArray[np.int64]
+    decided: NDArray[np.bool_] | None = None
+    only_rejected: NDArray[np.int64] = field(default_factory=lambda: np.array([], np.int64))
 
     def check(self) -> None:
         """Raise InputError if a part is empty, or a vector of a used row is not finite."""
@@ -66,7 +76,7 @@ class Examples:
 
     def check_finite(self) -> None:
         """Raise InputError if a vector of a used row is not finite, naming the first photo."""
-        used = np.sort(np.concatenate([self.training, self.validation]))
+        used = np.sort(np.concatenate([self.training, self.validation, self.only_rejected]))
         for modality, part in self.parts.items():
             broken = [block[~np.isfinite(part[block]).all(axis=1)] for block in _blocks(used)]
             bad = self.ids[np.concatenate([used[:0], *broken])]
@@ -77,13 +87,16 @@ class Examples:
                 )
 
     def digest(self) -> str:
-        """Return the SHA-256 (hex) of the photos, their labels and vectors, and of which part each is in."""
+        """Return the SHA-256 (hex) of the photos, labels, decisions and vectors, and of which part each photo is in."""
         sha = hashlib.sha256()
-        for rows in (self.training, self.validation):
+        parts = (self.training, self.validation)
+        for rows in parts if self.decided is None else (*parts, self.only_rejected):
             sha.update(f"{len(rows)}:".encode())
             for block in _blocks(rows):
                 sha.update(self.ids[block].tobytes())
                 sha.update(np.packbits(self.labels[block], axis=1).tobytes())
+                if self.decided is not None:
+                    sha.update(np.packbits(self.decided[block], axis=1).tobytes())
                 for modality in sorted(self.parts):
                     sha.update(np.ascontiguousarray(self.parts[modality][block]).tobytes())
         return sha.hexdigest()
@@ -103,10 +116,18 @@ class Batches:
     Fresh memory for each batch would cost more time, in page faults, than filling it.
     """
 
-    def __init__(self, examples: Examples, modalities: set[str], size: int) -> None:
-        """Make room for up to `size` photos with the parts of `modalities`."""
+    def __init__(
+        self, examples: Examples, modalities: set[str], size: int, rejected_weight: float | None = None
+    ) -> None:
+        """Make room for up to `size` photos with the parts of `modalities`.
+
+        With `rejected_weight` a rejected tag counts so much, and of a photo that has rejected tags alone nothing else.
+        """
         self._parts = {name: torch.from_numpy(part) for name, part in examples.parts.items() if name in modalities}
         self._labels = torch.from_numpy(examples.labels)
+        weighted = rejected_weight is not None and examples.decided is not None
+        self._decided = torch.from_numpy(examples.decided) if weighted else None
+        self._rejected_weight = rejected_weight or 0.0
         self._stored = {name: part.new_empty(size, part.shape[1]) for name, part in self._parts.items()}
         self._plain = {name: torch.empty(part.shape) for name, part in self._stored.items()}
         self._mixed = {name: torch.empty(part.shape) for name, part in self._stored.items()}
@@ -117,7 +138,17 @@ class Batches:
         for name, part in self._parts.items():
             stored = torch.index_select(part, 0, index, out=self._stored[name][: len(rows)])
             parts[name] = self._plain[name][: len(rows)].copy_(stored)
-        return Batch(parts, self._labels.index_select(0, index).to(torch.float32))
+        labels = self._labels.index_select(0, index)
+        return Batch(parts, labels.to(torch.float32), self._weights(index, labels))
+
+    def _weights(self, index: torch.Tensor, labels: torch.Tensor) -> torch.Tensor | None:
+        if self._decided is None:
+            return None
+        rejected = self._decided.index_select(0, index).logical_and_(~labels)
+        if not rejected.any():
+            return None
+        weights = labels.any(dim=1, keepdim=True).to(torch.float32).repeat(1, labels.shape[1])
+        return weights.masked_fill_(rejected, self._rejected_weight)
 
     def mixed(self, batch: Batch, chance: np.random.Generator) -> Batch:
         """Return `batch` after MixUp: each photo with another one of the batch, the nearer share at least half.
@@ -132,7 +163,13 @@ class Batches:
         for name, part in batch.parts.items():
             other = torch.index_select(part, 0, partner, out=self._mixed[name][: len(batch)])
             parts[name] = other.lerp_(part, own)
-        return Batch(parts, torch.lerp(batch.labels.index_select(0, partner), batch.labels, own))
+        if batch.weights is None:
+            return Batch(parts, torch.lerp(batch.labels.index_select(0, partner), batch.labels, own))
+        # The loss is linear in the labels: mixed ones weigh what both together weigh, and are the mean by weight.
+        weights = torch.lerp(batch.weights.index_select(0, partner), batch.weights, own)
+        weighed = batch.labels * batch.weights
+        labels = torch.lerp(weighed.index_select(0, partner), weighed, own).div_(weights.clamp(min=1e-12))
+        return Batch(parts, labels, weights)
 
 
 @dataclass(slots=True)

@@ -31,7 +31,7 @@ class LinearNet:
     def compute_gradients(self, batch: Batch, kept: torch.Tensor | None) -> torch.Tensor:
         """Set the gradients of the batch's mean loss; return that loss, float32 (). `kept` is not used."""
         logits = self.logits(batch)
-        loss, slope = _loss(logits, batch.labels)
+        loss, slope = _loss(logits, batch)
         _set_gradients(self.parameters["weight"], self.parameters["bias"], slope, _inputs(self, batch))
         return loss
 
@@ -57,7 +57,7 @@ class MlpNet:
         hidden, factor = self._hidden(batch), 1.0
         if kept is not None:
             hidden, factor = hidden.mul_(kept).mul_(2.0), 2.0
-        loss, slope = _loss(self._output(hidden), batch.labels)
+        loss, slope = _loss(self._output(hidden), batch)
         _set_gradients(self.parameters["3.weight"], self.parameters["3.bias"], slope, [hidden])
         slope = slope @ self.parameters["3.weight"]
         slope = torch.ops.aten.threshold_backward(slope, hidden, 0.0).mul_(factor)  # neither dropped nor below zero
@@ -113,10 +113,15 @@ def _apply(weight: torch.Tensor, bias: torch.Tensor, parts: Sequence[torch.Tenso
     return out
 
 
-def _loss(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the mean binary cross-entropy and its slope by the logits, (sigmoid - label) / count."""
-    slope = torch.sigmoid(logits).sub_(labels).div_(logits.numel())
-    return binary_cross_entropy_with_logits(logits, labels), slope
+def _loss(logits: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the mean binary cross-entropy, by weight, and its slope by the logits, weight (sigmoid - label) / count.
+
+    The count is that of all labels, whatever they weigh: where nothing is decided, decisions elsewhere change nothing.
+    """
+    slope = torch.sigmoid(logits).sub_(batch.labels).div_(logits.numel())
+    if batch.weights is not None:
+        slope.mul_(batch.weights)
+    return binary_cross_entropy_with_logits(logits, batch.labels, weight=batch.weights), slope
 
 
 _NARROW = 16

@@ -36,11 +36,12 @@ class Watch:
 def train(learners: Sequence[Learner], examples: Examples, policy: Policy, watch: Watch) -> bool:
     """Train until every learner has finished; return False if `watch.stopping` ended it before.
 
-    The learners have the same seed and batch size. Those behind the others are trained first, until all are at the
-    same epoch. `policy` decides on the validation part. An epoch that was stopped leaves the learners' states
-    undefined: take up the last one that was written down.
+    The learners have the same seed, batch size and weight of rejected tags. Those behind the others are trained first,
+    until all are at the same epoch. `policy` decides on the validation part. An epoch that was stopped leaves the
+    learners' states undefined: take up the last one that was written down.
     """
-    assert len({(learner.recipe.seed, learner.recipe.batch_size) for learner in learners}) <= 1
+    recipes = [learner.recipe for learner in learners]
+    assert len({(recipe.seed, recipe.batch_size, recipe.rejected_weight) for recipe in recipes}) <= 1
     with torch.inference_mode():
         while active := [learner for learner in learners if not learner.finished]:
             done = min(len(learner.history) for learner in active)
@@ -55,7 +56,7 @@ def _run_epoch(learners: Sequence[Learner], examples: Examples, policy: Policy, 
     modalities = {modality for learner in learners for modality in learner.recipe.modalities}
     shuffled = Shuffled.of(examples.training, recipe.seed, len(learners[0].history))
     size = recipe.batch_size_for(len(shuffled.rows))
-    batches = Batches(examples, modalities, size)
+    batches = Batches(examples, modalities, size, recipe.rejected_weight)
     losses = [torch.zeros(()) for _ in learners]
     for learner in learners:
         learner.begin_epoch()

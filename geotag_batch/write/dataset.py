@@ -23,6 +23,7 @@ __all__ = [
     "ChunkName",
     "ChunkTables",
     "commit_chunk",
+    "publish_parquet",
     "read_file_metadata",
     "rewrite_without",
     "stored_weights",
@@ -75,7 +76,6 @@ def commit_chunk(workspace: Workspace, name: ChunkName, tables: ChunkTables) -> 
 
 def write_table(table: pa.Table, dataset: str, name: ChunkName, final: Path, staging: Path, *, dim: int = 512) -> None:
     """Check `table` against its schema and publish it as zstd Parquet with page checksums and fingerprints."""
-    check_table(table, load_schema(dataset).arrow(dim), str(final))
     metadata = file_metadata(
         dataset,
         CURRENT_VERSION[dataset],
@@ -85,6 +85,12 @@ def write_table(table: pa.Table, dataset: str, name: ChunkName, final: Path, sta
         policy_id=name.policy_id if dataset == "predictions" else None,
         weights_sha256=name.weights_sha256 if dataset == "embeddings" else None,
     )
+    check_table(table, load_schema(dataset).arrow(dim), str(final))
+    publish_parquet(table, metadata, final, staging)
+
+
+def publish_parquet(table: pa.Table, metadata: dict[bytes, bytes], final: Path, staging: Path) -> None:
+    """Publish `table` as zstd Parquet with page checksums and that metadata."""
     publish(partial(_write_parquet, table.replace_schema_metadata(metadata)), final, staging)
 
 

@@ -23,7 +23,8 @@ from geotag_batch.duck import (
     run_records_relation,
     sql_text,
 )
-from geotag_batch.errors import CatalogueError, StorageError
+from geotag_batch.errors import CatalogueError, LockedError, StorageError
+from geotag_batch.locks import hold_file
 from geotag_batch.taxonomy import tag_names, tags
 from geotag_batch.workspace import Workspace
 
@@ -32,11 +33,16 @@ __all__ = ["VIEWS", "create_views", "rebuild_views", "views_are_stale"]
 VIEWS = (
     "tags",
     "photos",
+    "decisions",
+    "decisions_newest",
+    "decisions_by_photo",
+    "effective_tags",
     "predictions_all",
     "predictions_newest",
     "predictions",
     "predicted_tags",
     "review_queue",
+    "precision_per_tag",
     "tag_counts",
     "tag_counts_by_square",
     "disagreements",
@@ -48,12 +54,14 @@ VIEWS = (
 )
 """All views, each after those that it reads."""
 
+_PATIENCE = 30.0  # seconds; with thousands of files the views take some
+
 
 def rebuild_views(workspace: Workspace, config: Config) -> None:
-    """Make review.duckdb anew. The caller holds the lock.
+    """Make review.duckdb anew; harmless beside a run, for it takes a lock of its own.
 
     Raises CatalogueError for a catalogue that is not what it should be, StorageError if a committed file cannot be
-    read or the disk refuses.
+    read or the disk refuses, LockedError if somebody else has been making them for half a minute.
     """
 
     def build(path: Path) -> None:
@@ -64,9 +72,11 @@ def rebuild_views(workspace: Workspace, config: Config) -> None:
         finally:
             connection.close()
 
-    # A log left beside the old file, by a program that had it open for writing, must not be replayed into the new one.
-    workspace.database.with_name(f"{workspace.database.name}.wal").unlink(missing_ok=True)
-    publish(build, workspace.database, workspace.staging, replace=True)
+    busy = LockedError(f"another command is making the views of {workspace.root}", hint="start again in a moment")
+    with hold_file(workspace.views_lock_file, _PATIENCE, busy):
+        # A log left beside the old file, by a program that had it open for writing, must not be replayed into the new.
+        workspace.database.with_name(f"{workspace.database.name}.wal").unlink(missing_ok=True)
+        publish(build, workspace.database, workspace.views_staging, replace=True)
 
 
 def create_views(connection: Connection, workspace: Workspace, config: Config, names: Collection[str] = VIEWS) -> None:
@@ -111,6 +121,7 @@ def _definitions(connection: Connection, workspace: Workspace, config: Config) -
         "predictions": dataset_relation(workspace, "predictions"),
         "embeddings": dataset_relation(workspace, "embeddings", ("gridimage_id", "run_id")),
         "failures": dataset_relation(workspace, "failures"),
+        "decisions": dataset_relation(workspace, "decisions"),
         "runs": run_records_relation(workspace),
         "head": _text(head),
         "encoder": _text(_encoder_of(workspace, head)),

@@ -1,12 +1,17 @@
--- Where the current head and the contributors disagree, of the photos that both have tagged (`--select tagged`).
--- Grain: one row per photo whose predicted tags are not the contributors'.
--- Columns: predicted, contributed (of the 49 tags), only_predicted, only_contributed, and those to decide by.
+-- Where the current head and the contributors disagree, of the photos that both have tagged (`--select tagged`), and
+-- nobody has decided who is right.
+-- Grain: one row per photo with a tag that only one of the two has and that is not decided.
+-- Columns: predicted, contributed (of the 49 tags), only_predicted, only_contributed (what is not decided of either),
+-- and those to decide by.
+--
+-- Whether a photo is here is asked of the few tags it has; lists in ascending tag_id are made for those that are.
 WITH compared AS (
     SELECT
         gridimage_id,
         photos.title,
         predicted.tags AS predicted,
-        list_filter({{tag_names}}, lambda tag: tag IN photos.tags) AS contributed,
+        photos.tags AS given,
+        coalesce(reviewed.decided, []) AS decided,
         predicted.set_probability,
         predicted.top_tag,
         predicted.top_score,
@@ -16,15 +21,18 @@ WITH compared AS (
         predicted.run_id
     FROM predictions_newest AS predicted
     JOIN photos USING (gridimage_id)
+    LEFT JOIN decisions_by_photo AS reviewed USING (gridimage_id)
     WHERE photos.tagged
 )
 SELECT
     gridimage_id,
     title,
     predicted,
-    contributed,
-    list_filter(predicted, lambda tag: tag NOT IN contributed) AS only_predicted,
-    list_filter(contributed, lambda tag: tag NOT IN predicted) AS only_contributed,
+    list_filter({{tag_names}}, lambda tag: tag IN given) AS contributed,
+    list_filter(predicted, lambda tag: tag NOT IN given AND tag NOT IN decided) AS only_predicted,
+    list_filter(
+        {{tag_names}}, lambda tag: tag IN given AND tag NOT IN predicted AND tag NOT IN decided
+    ) AS only_contributed,
     set_probability,
     top_tag,
     top_score,
@@ -33,4 +41,6 @@ SELECT
     photo_url,
     run_id
 FROM compared
-WHERE predicted <> contributed
+WHERE
+    len(list_filter(predicted, lambda tag: tag NOT IN given AND tag NOT IN decided)) > 0
+    OR len(list_filter(given, lambda tag: tag IN {{tag_names}} AND tag NOT IN predicted AND tag NOT IN decided)) > 0

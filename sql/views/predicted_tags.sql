@@ -1,5 +1,5 @@
--- The tags that the current head gives now.
--- Grain: one row per photo and tag of its newest prediction.
+-- The tags that the current head gives now and nobody has decided on.
+-- Grain: one row per photo and tag of its newest prediction, without those in decisions_newest.
 -- Columns: score (of that tag), tag_group, forced (only the at-least-one rule gave it), photo_url, run_id.
 SELECT
     predicted.gridimage_id,
@@ -11,3 +11,4 @@ SELECT
     predicted.run_id
 FROM (SELECT *, unnest(tags) AS tag FROM predictions_newest) AS predicted
 LEFT JOIN tags USING (tag)
+ANTI JOIN decisions_newest AS decided ON decided.gridimage_id = predicted.gridimage_id AND decided.tag = predicted.tag

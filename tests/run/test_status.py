@@ -8,9 +8,10 @@ from datetime import datetime
 from geotag_batch.config import Config, load_config
 from geotag_batch.encode.fake import FakeEncoder
 from geotag_batch.run.lock import hold_lock
-from geotag_batch.run.status import Block, get_status
+from geotag_batch.run.status import Block, Decided, get_status
 from geotag_batch.run.status_text import status_json, status_text
 from geotag_batch.workspace import Workspace
+from geotag_batch.write.decisions import Decision, append_decisions
 from geotag_batch.write.runs import read_run_records, write_run_record
 from tests.heads import make_head
 from tests.run.conftest import Archive
@@ -66,3 +67,19 @@ def test_a_run_left_running_is_interrupted_unless_somebody_holds_the_lock(archiv
     assert get_status(made.workspace, load_config(made.workspace, {})).runs[0].status == "interrupted"
     with hold_lock(made.workspace):
         assert get_status(made.workspace, load_config(made.workspace, {})).runs[0].status == "running"
+
+
+def test_what_is_decided_is_counted_as_it_stands_now(archive: Make) -> None:
+    made = archive(3)
+    for photo, tag, kind, reviewer in (
+        (1, "Paths", "accept", "Ann"),
+        (1, "Coastal", "reject", "Ann"),
+        (2, "Paths", "reject", "Bob"),
+        (2, "Paths", "add", "Ann"),
+        (3, "Paths", "accept", "Cid"),
+        (3, "Paths", "withdraw", "Cid"),
+    ):
+        append_decisions(made.workspace, [Decision(photo, tag, kind, reviewer, "review")])
+    status = get_status(made.workspace, made.config)
+    assert status.decided == Decided(3, 2, 1, accepted=1, added=1, rejected=1, files=6)
+    assert "decided    3 tags of 2 photos by 1 reviewers (1 accepted, 1 added, 1 rejected)" in status_text(status)

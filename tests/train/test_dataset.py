@@ -11,6 +11,7 @@ from geotag_batch.predict.features import DEFAULT_RULE, PUBLISHED_RULE, Location
 from geotag_batch.taxonomy import tag_index, tag_names
 from geotag_batch.train.dataset import Split, TrainingSet, Wanted, choose_encoder, in_validation, read_training_set
 from geotag_batch.workspace import Workspace
+from geotag_batch.write.decisions import Decision, append_decisions
 from tests.builders import ENCODER, RUN_1, RUN_2, commit, title_hash, write_catalogue
 
 _HASH = title_hash("a title")
@@ -92,6 +93,7 @@ def test_photos_that_cannot_teach_are_left_out_and_counted(workspace: Workspace)
         "not embedded, or not since the title changed": 2,
         "more than 5 tags": 1,
         "without the embedding of a modality": 1,
+        "held out with rejected tags alone": 0,
     }
     assert _ids(_read(workspace, ("title",))) == [1, 5, 6]
 
@@ -183,3 +185,69 @@ def test_vectors_are_not_held_in_memory_of_their_own(workspace: Workspace) -> No
         bases.append(bases[-1].base)
     assert "mmap" in {type(base).__name__ for base in bases}
     assert not [path for path in workspace.cache.rglob("*") if path.is_file()]  # the file has no name
+
+
+def _decide(workspace: Workspace, *decisions: tuple[int, str, str]) -> None:
+    append_decisions(workspace, [Decision(photo, tag, kind, "Ann", "review") for photo, tag, kind in decisions])
+
+
+def _labels(photos: TrainingSet, gridimage_id: int) -> list[str]:
+    (row,) = np.flatnonzero(photos.examples.ids == gridimage_id)
+    return [tag_names()[place] for place in np.flatnonzero(photos.examples.labels[row])]
+
+
+@pytest.fixture
+def reviewed(workspace: Workspace) -> Workspace:
+    """Photos 1 and 2 are tagged Coastal, 3 to 6 are not; people decided on all but 2 and 6."""
+    write_catalogue(workspace, [_photo(number, tags=["Coastal"] if number <= 2 else []) for number in range(1, 7)])
+    commit(workspace, RUN_1, embeddings=[_embedding(number) for number in range(1, 7)])
+    _decide(
+        workspace,
+        (1, "Coastal", "reject"),
+        (1, "Uplands", "add"),
+        (3, "Paths", "accept"),
+        (4, "Paths", "reject"),
+        (5, "Paths", "accept"),
+        (5, "Paths", "withdraw"),
+    )
+    return workspace
+
+
+def test_given_tags_are_labels_and_rejected_ones_are_not_whatever_contributors_said(reviewed: Workspace) -> None:
+    photos = _read(reviewed)
+    assert _ids(photos) == [1, 2, 3, 4]
+    assert [_labels(photos, number) for number in (1, 2, 3, 4)] == [["Uplands"], ["Coastal"], ["Paths"], []]
+    decided = photos.examples.decided
+    assert decided is not None
+    assert decided.sum(axis=1).tolist() == [2, 0, 1, 1]
+    used = photos.decisions
+    assert used is not None
+    assert (used.photos, used.given, used.rejected) == (3, 2, 2)
+    assert (used.added, used.removed, used.labelled, used.only_rejected) == (2, 1, 1, 1)
+
+
+def test_without_decisions_only_contributors_tags_count(reviewed: Workspace) -> None:
+    wanted = Wanted(ENCODER, 512, _ALL, DEFAULT_RULE, decisions=False)
+    photos = read_training_set(reviewed, Config(), wanted, Split(validation_ids=()))
+    assert _ids(photos) == [1, 2]
+    assert _labels(photos, 1) == ["Coastal"]
+    assert photos.decisions is None
+    assert photos.examples.decided is None
+
+
+def test_a_photo_with_rejected_tags_alone_is_not_judged_by_as_a_whole(reviewed: Workspace) -> None:
+    photos = _read(reviewed, split=Split(validation_ids=(2, 3, 4)))
+    assert photos.examples.ids[photos.examples.validation].tolist() == [2, 3]
+    assert photos.examples.ids[photos.examples.only_rejected].tolist() == [4]
+    assert photos.left_out["held out with rejected tags alone"] == 1
+
+
+def test_the_digest_of_decisions_changes_with_each_of_them(reviewed: Workspace) -> None:
+    first = _read(reviewed)
+    _decide(reviewed, (2, "Coastal", "accept"))  # says what the contributor said: known, and no other label
+    second = _read(reviewed)
+    assert np.array_equal(first.examples.labels, second.examples.labels)
+    assert first.decisions is not None
+    assert second.decisions is not None
+    assert first.decisions.sha256 != second.decisions.sha256
+    assert first.sha256 != second.sha256

@@ -52,6 +52,44 @@ def test_mixup_lays_a_smaller_share_of_another_photo_over_each() -> None:
     assert np.mean(shares) == pytest.approx(0.0976, abs=0.02)
 
 
+def _decided(rejected: tuple[int, int]) -> Examples:
+    """Return photos of which the first one has rejected tags alone, and the second a rejected and an accepted one."""
+    examples = make_examples(12, 3)
+    labels, decided = examples.labels.copy(), np.zeros_like(examples.labels)
+    labels[0], labels[1], labels[1, 4] = False, False, True
+    decided[0, rejected[0]] = decided[1, rejected[1]] = decided[1, 4] = True
+    return _replace(examples, labels=labels, decided=decided)
+
+
+def test_a_rejected_tag_counts_more_and_beside_rejected_tags_alone_nothing_is_known() -> None:
+    batch = Batches(_decided((7, 9)), {"image"}, 8, 3.0).plain(np.array([2, 0, 1]))
+    expected = np.ones((3, 49))
+    expected[1], expected[1, 7], expected[2, 9] = 0, 3, 3
+    assert batch.weights is not None
+    assert np.array_equal(batch.weights.numpy(), expected)
+    assert Batches(_decided((7, 9)), {"image"}, 8, 3.0).plain(np.array([2, 3])).weights is None
+    assert Batches(_decided((7, 9)), {"image"}, 8).plain(np.array([0, 1])).weights is None
+
+
+def test_mixed_labels_weigh_what_each_weighs_alone() -> None:
+    batches = Batches(_decided((7, 9)), {"image"}, 12, 5.0)
+    plain = batches.plain(np.arange(12))
+    mixed = batches.mixed(plain, np.random.default_rng(2))
+    chance = np.random.default_rng(2)  # the same chance: share, then partner
+    share = chance.beta(0.2, 0.2, 12)
+    own = torch.from_numpy(np.maximum(share, 1 - share)).to(torch.float32).unsqueeze(1)
+    partner = torch.from_numpy(chance.permutation(12))
+    assert plain.weights is not None
+    assert mixed.weights is not None
+    logits = torch.linspace(-3, 3, 12 * 49).reshape(12, 49)
+
+    def loss(labels: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.binary_cross_entropy_with_logits(logits, labels, weight=weights, reduction="none")
+
+    alone = own * loss(plain.labels, plain.weights) + (1 - own) * loss(plain.labels[partner], plain.weights[partner])
+    torch.testing.assert_close(loss(mixed.labels, mixed.weights), alone, rtol=1e-4, atol=1e-5)
+
+
 def test_an_epochs_chance_depends_on_seed_and_epoch_alone() -> None:
     rows = np.arange(100, 200)
     first, again = Shuffled.of(rows, 3, 7), Shuffled.of(rows, 3, 7)
@@ -82,8 +120,10 @@ def test_the_digest_changes_with_every_thing_that_is_learned_from() -> None:
         _replace(examples, parts={**examples.parts, "image": image}),
         _replace(examples, ids=examples.ids + 1),
         _replace(examples, training=examples.training[1:], validation=np.append(examples.validation, 0)),
+        _replace(examples, decided=examples.labels),
+        _replace(examples, decided=examples.labels, only_rejected=np.array([3])),
     ]
-    assert digest not in {other.digest() for other in changed}
+    assert len({digest, *(other.digest() for other in changed)}) == 1 + len(changed)
 
 
 def test_an_empty_part_is_an_error_that_says_what_to_do() -> None:

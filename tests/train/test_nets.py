@@ -13,10 +13,11 @@ from geotag_batch.train.recipe import HIDDEN, Recipe
 _WIDTHS = {"image": 7, "title": 5, "location": 2}
 
 
-def _batch(modalities: tuple[str, ...]) -> Batch:
+def _batch(modalities: tuple[str, ...], weighted: bool = False) -> Batch:
     chance = torch.Generator().manual_seed(3)
     parts = {name: torch.randn(11, _WIDTHS[name], generator=chance) for name in modalities}
-    return Batch(parts, torch.rand(11, 49, generator=chance))
+    labels = torch.rand(11, 49, generator=chance)
+    return Batch(parts, labels, 5 * torch.rand(11, 49, generator=chance) if weighted else None)
 
 
 def _module(net: Net, head: str) -> Any:  # noqa: ANN401
@@ -31,13 +32,18 @@ def _module(net: Net, head: str) -> Any:  # noqa: ANN401
 
 
 @pytest.mark.parametrize("head", ["linear", "mlp"])
+@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("modalities", [("image",), ("title", "location"), ("image", "title", "location")])
-def test_logits_loss_and_gradients_are_those_of_torchs_own_modules(head: Any, modalities: tuple[str, ...]) -> None:  # noqa: ANN401
+def test_logits_loss_and_gradients_are_those_of_torchs_own_modules(
+    head: Any,  # noqa: ANN401
+    modalities: tuple[str, ...],
+    weighted: bool,
+) -> None:
     net = new_net(Recipe.published(head, modalities=modalities), {name: _WIDTHS[name] for name in modalities}, 49)
-    batch, module = _batch(modalities), _module(net, head).eval()
+    batch, module = _batch(modalities, weighted), _module(net, head).eval()
     features = torch.cat([batch.parts[name] for name in modalities], dim=1)
     logits = module(features)
-    loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, batch.labels)
+    loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, batch.labels, weight=batch.weights)
     loss.backward()  # type: ignore[no-untyped-call]
     with torch.inference_mode():
         torch.testing.assert_close(net.logits(batch), logits.detach())

@@ -20,6 +20,7 @@ from geotag_batch.duck import sql_names
 from geotag_batch.errors import CatalogueError, StorageError
 from geotag_batch.taxonomy import tag_names
 from geotag_batch.workspace import Workspace
+from geotag_batch.write.decisions import Decision, append_decisions
 from geotag_batch.write.views import VIEWS, rebuild_views, views_are_stale
 from tests.builders import commit, write_catalogue
 from tests.data import ENCODER, PHOTOS, RUN_1, RUN_2, RUN_3, RUN_4, prediction, write_archive, write_head
@@ -44,12 +45,28 @@ def make_workspace(folder: Path) -> Workspace:
     return Workspace(folder.resolve())
 
 
+def decide(workspace: Workspace, head: str) -> list[str]:
+    """Photo 2 is decided, one tag of 4, and at 50,000 a word was withdrawn; return the decision_ids."""
+
+    def decision(photo: int, tag: str, kind: str, reviewer: str) -> Decision:
+        return Decision(photo, tag, kind, reviewer, "review", head)
+
+    return [
+        *append_decisions(workspace, [decision(2, "Paths", "accept", "Ann"), decision(2, "Coastal", "accept", "Ann")]),
+        *append_decisions(workspace, [decision(2, "Coastal", "reject", "Bob")]),
+        *append_decisions(workspace, [decision(4, "Coastal", "reject", "Bob"), decision(4, "Railways", "add", "Bob")]),
+        *append_decisions(workspace, [decision(50_000, "Paths", "reject", "Ann")]),
+        *append_decisions(workspace, [decision(50_000, "Paths", "withdraw", "Ann")]),
+    ]
+
+
 class Archive:
     """The archive of tests/data.py with its views, under a folder whose name is hard on globs and partitions."""
 
     def __init__(self, parent: Path) -> None:
         self.workspace = make_workspace(parent / "run_date=2020-01-01" / "head=x" / "[a] it's=b")
         self.config, self.head, self.other = write_archive(self.workspace)
+        self.decided = decide(self.workspace, self.head)
         rebuild_views(self.workspace, self.config)
 
 
@@ -94,6 +111,54 @@ def expected(archive: Archive) -> dict[str, tuple[str, list[tuple[Any, ...]]]]:
                 (7, "Broken", "Bob", None, False),
             ],
         ),
+        "decisions": (
+            "SELECT decision_id, gridimage_id, tag, decision, reviewer FROM decisions ORDER BY decision_id",
+            [
+                (archive.decided[0], 2, "Paths", "accept", "Ann"),
+                (archive.decided[1], 2, "Coastal", "accept", "Ann"),
+                (archive.decided[2], 2, "Coastal", "reject", "Bob"),
+                (archive.decided[3], 4, "Coastal", "reject", "Bob"),
+                (archive.decided[4], 4, "Railways", "add", "Bob"),
+                (archive.decided[5], 50_000, "Paths", "reject", "Ann"),
+                (archive.decided[6], 50_000, "Paths", "withdraw", "Ann"),
+            ],
+        ),
+        "decisions_newest": (
+            "SELECT decision_id, gridimage_id, tag, decision, head FROM decisions_newest ORDER BY decision_id",
+            [
+                (archive.decided[0], 2, "Paths", "accept", head),
+                (archive.decided[2], 2, "Coastal", "reject", head),
+                (archive.decided[3], 4, "Coastal", "reject", head),
+                (archive.decided[4], 4, "Railways", "add", head),
+            ],
+        ),
+        "decisions_by_photo": (
+            "SELECT * EXCLUDE decided_at FROM decisions_by_photo ORDER BY 1",
+            [
+                (2, ["Paths"], [], ["Coastal"], ["Coastal", "Paths"], ["Ann", "Bob"], archive.decided[2]),
+                (4, [], ["Railways"], ["Coastal"], ["Coastal", "Railways"], ["Bob"], archive.decided[4]),
+                (50_000, [], [], [], [], [], archive.decided[6]),
+            ],
+        ),
+        "effective_tags": (
+            "FROM effective_tags ORDER BY 1",
+            [
+                (2, ["Paths"], [], ["Paths"], [], ["Coastal"]),
+                (3, ["Railways"], ["Railways"], [], [], []),
+                (4, ["Railways"], ["Coastal"], [], ["Railways"], ["Coastal"]),
+                (5, ["Paths", "Moorland"], ["Paths", "Moorland"], [], [], []),
+                (50_000, ["Paths"], ["Paths"], [], [], []),
+            ],
+        ),
+        "precision_per_tag": (
+            "SELECT tag, decided, found_right, found_wrong, precision, low, high, missed FROM precision_per_tag "
+            "WHERE decided + missed > 0",
+            [
+                ("Coastal", 2, 0, 2, 0.0, near(0.0), near(0.657619), 0),
+                ("Paths", 1, 1, 0, 1.0, near(0.206549), near(1.0), 0),
+                ("Railways", 0, 0, 0, None, None, None, 1),
+            ],
+        ),
         "predictions_all": (
             "SELECT head, run_date, count(*), min(gridimage_id), max(len(scores)) FROM predictions_all "
             "GROUP BY ALL ORDER BY run_date",
@@ -118,19 +183,22 @@ def expected(archive: Archive) -> dict[str, tuple[str, list[tuple[Any, ...]]]]:
         ),
         "predicted_tags": (
             "SELECT gridimage_id, tag, score, tag_group, forced FROM predicted_tags "
-            "WHERE gridimage_id IN (2, 5) ORDER BY 1, 2",
+            "WHERE gridimage_id IN (2, 4, 5) ORDER BY 1, 2",
             [
-                (2, "Coastal", near(0.7), "Topography", False),
-                (2, "Paths", near(0.9), "Communications", False),
+                (4, "Paths", near(0.8), "Communications", False),
                 (5, "Paths", near(0.4), "Communications", True),
             ],
         ),
         "review_queue": (
-            "SELECT gridimage_id, title, credit, photo_url FROM review_queue LIMIT 3",
+            "SELECT gridimage_id, title, tags, undecided, credit, photo_url FROM review_queue",
             [
-                (5, "Moor", "Cid", f"{URL}/5"),
-                (9, None, None, f"{URL}/9"),
-                (4, None, "Cid", f"{URL}/4"),
+                (5, "Moor", ["Paths"], ["Paths"], "Cid", f"{URL}/5"),
+                (9, None, ["Paths"], ["Paths"], None, f"{URL}/9"),
+                (4, None, ["Coastal", "Paths"], ["Paths"], "Cid", f"{URL}/4"),
+                (8, "Mended", ["Paths"], ["Paths"], None, f"{URL}/8"),
+                (3, "Halt", ["Railways"], ["Railways"], "Ann", f"{URL}/3"),
+                (1, "Cliffs", ["Coastal"], ["Coastal"], "Ann", f"{URL}/1"),
+                (50_000, "Far", ["Paths"], ["Paths"], "Ann", f"{URL}/50000"),
             ],
         ),
         "tag_counts": (
@@ -256,7 +324,7 @@ def test_each_view_is_there_before_the_first_prediction_without_catalogue_and_he
     view: str, workspace: Workspace
 ) -> None:
     rebuild_views(workspace, Config())
-    rows = {"tags": 49, "tag_counts": 49, "workspace": 1}.get(view, 0)
+    rows = {"tags": 49, "tag_counts": 49, "precision_per_tag": 49, "workspace": 1}.get(view, 0)
     assert len(ask(workspace, f"FROM {view}")) == rows
 
 
