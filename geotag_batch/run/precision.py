@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from geotag_batch import atomic
 from geotag_batch.catalogue import catalogue_files, catalogue_relation
 from geotag_batch.config import Config
-from geotag_batch.duck import connect, fetch_arrow
+from geotag_batch.duck import connect, fetch_arrow, storage_trouble
 from geotag_batch.encode.encoder import Encoder
 from geotag_batch.errors import InputError
 from geotag_batch.predict.bundle import Scorer
@@ -108,7 +108,8 @@ def _read_sample(
     workspace: Workspace, config: Config, preprocess: Preprocess, rule: LocationRule | None, photos: int
 ) -> _Sample:
     only = ("gridimage_id", "title", "grid_reference", "wgs84_lat", "wgs84_long", "image")
-    with connect(memory_limit=config.run.memory_limit, spill=workspace.cache) as connection:
+    limit = config.run.memory_limit
+    with storage_trouble(workspace.root), connect(memory_limit=limit, spill=workspace.cache) as connection:
         relation = catalogue_relation(catalogue_files(connection, workspace, config), config, only=only)
         connection.execute(f"CREATE TEMP VIEW catalogue AS FROM {relation}")
         rows = fetch_arrow(connection, "report", "sample", {"photos": photos}).to_pylist()
