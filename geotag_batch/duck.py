@@ -90,7 +90,7 @@ def storage_trouble(where: Path) -> Iterator[None]:
             hint = "free space on that disk, or raise run.memory_limit in geotag.toml"
         elif ".parquet" in reason:  # whatever its class: a zstd frame, a page, a footer that is not one
             hint = "run `geotag verify`, which names every damaged file"
-        elif isinstance(error, (duckdb.IOException, duckdb.FatalException)):
+        elif isinstance(error, (duckdb.IOException, duckdb.FatalException, duckdb.TransactionException)):
             hint = "free space or mend permissions, then start again: what is committed stays valid"
         else:
             raise

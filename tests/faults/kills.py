@@ -10,7 +10,7 @@ import duckdb
 
 from tests.faults import strace
 from tests.faults.row import Row, row
-from tests.faults.trial import Bed, Trial, faulty
+from tests.faults.trial import Bed, Trial
 
 __all__ = ["grown_archive", "kill_at_calls", "kill_at_steps"]
 
@@ -24,7 +24,7 @@ def kill_at_steps(bed: Bed, every: int = 1) -> Row:
     ) as made:
         for step in range(1, 10_000, every):
             with bed.trial() as trial:
-                code = trial.run(command=faulty("kill-at", step, trial.workspace.root)).returncode
+                code = trial.run(command=trial.faulty("kill-at", step, trial.workspace.root)).returncode
                 tally = trial.recover()
                 tally.expect(code in (0, -9), f"ended with {code}")
                 made.case(tally, f"step {step}")
@@ -46,7 +46,7 @@ def kill_at_calls(bed: Bed, every: int = 1) -> Row:
         for name in _CALLS:
             for step in range(1, 10_000, every * (7 if name == "write" else 1)):
                 with bed.trial() as trial:
-                    command = strace.injecting(name, f"signal=KILL:when={step}", Path("/dev/null"))
+                    command = strace.injecting(trial.job, name, f"signal=KILL:when={step}", Path("/dev/null"))
                     code = trial.run(command=command).returncode
                     tally = trial.recover()
                     tally.expect(code in (0, -9, 137), f"ended with {code}")

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from tests.faults.trial import GEOTAG
-
 __all__ = ["MISSING", "Call", "calls", "injecting", "is_usable", "tracing"]
 
 MISSING = "strace is not installed, or may not trace here"
@@ -27,14 +25,14 @@ def is_usable() -> bool:
     return tried.returncode == 0
 
 
-def injecting(calls_: str, fault: str, trace: Path) -> list[str]:
-    """Return the command of the job in which the system calls `calls_` fail as `fault` says ("error=EIO:when=3")."""
-    return [*_strace(calls_, trace), "-e", f"inject={calls_}:{fault}", GEOTAG]
+def injecting(job: list[str], calls_: str, fault: str, trace: Path) -> list[str]:
+    """Return the command of `job` in which the system calls `calls_` fail as `fault` says ("error=EIO:when=3")."""
+    return [*_strace(calls_, trace), "-e", f"inject={calls_}:{fault}", *job]
 
 
-def tracing(calls_: str, trace: Path) -> list[str]:
-    """Return the command of the job whose system calls `calls_` are written to `trace`."""
-    return [*_strace(calls_, trace), GEOTAG]
+def tracing(job: list[str], calls_: str, trace: Path) -> list[str]:
+    """Return the command of `job` whose system calls `calls_` are written to `trace`."""
+    return [*_strace(calls_, trace), *job]
 
 
 def _strace(calls_: str, trace: Path) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from geotag_batch.config import default_toml, load_config, set_key
+from geotag_batch.errors import GeotagError
 from geotag_batch.run.backfill import Job, run_backfill
 from geotag_batch.run.plan import Selection
 from geotag_batch.workspace import Workspace
@@ -18,28 +19,38 @@ from tests.faults.invariants import Tally, inspect, save_outcomes
 from tests.run.conftest import Archive
 from tests.run.processes import processes_of, wait_for
 
-__all__ = ["GEOTAG", "Bed", "Trial", "faulty"]
+__all__ = ["GEOTAG", "Bed", "Trial", "environment"]
 
 GEOTAG = str(Path(sys.executable).with_name("geotag"))
 _CHECKOUT = Path(__file__).parents[2]
 _SECONDS = 120  # that a process may take before the harness gives it up
 
 
-def faulty(fault: str, *arguments: object) -> list[str]:
-    """Return the command line that starts the installed job with a fault in it; see child.py."""
-    return [sys.executable, "-m", "tests.faults.child", fault, *map(str, arguments), "--", GEOTAG]
-
-
 @dataclass(frozen=True)
 class Trial:
-    """One workspace under fault, to be compared with the bed's undisturbed run."""
+    """One workspace under fault, to be compared with the bed's undisturbed run; its job may write as a mutant does."""
 
     workspace: Workspace
     expected: Path
+    mutant: str | None = None
+
+    @property
+    def job(self) -> list[str]:
+        """Return the command of the installed job."""
+        return [GEOTAG] if self.mutant is None else self.faulty("none")
+
+    def faulty(self, fault: str, *arguments: object) -> list[str]:
+        """Return the command of the installed job with a fault in it; see child.py."""
+        given = (
+            [fault, *map(str, arguments)]
+            if self.mutant is None
+            else ["mutant", self.mutant, fault, *map(str, arguments)]
+        )
+        return [sys.executable, "-m", "tests.faults.child", *given, "--", GEOTAG]
 
     def popen(self, *arguments: str, command: list[str] | None = None, **options: Any) -> subprocess.Popen[str]:  # noqa: ANN401
         """Start `geotag` with `arguments` on the workspace, or `command` in its place; what it says is piped."""
-        line = [*(command or [GEOTAG]), *(arguments or ("backfill",)), "-C", str(self.workspace.root)]
+        line = [*(command or self.job), *(arguments or ("backfill",)), "-C", str(self.workspace.root)]
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         return subprocess.Popen(line, **{**pipes, "env": environment(), **options})
 
@@ -71,15 +82,29 @@ class Trial:
         due = f"SELECT gridimage_id FROM '{self.workspace.root}/photos/*.parquet'"
         return inspect(self.workspace, due, self.expected, complete=complete)
 
-    def recover(self) -> Tally:
-        """Look, let the next run do the rest, look again; in the end nothing may be left in staging."""
+    def recover(self, *, in_process: bool = False) -> Tally:
+        """Look, let the next run do the rest, look again; in the end nothing may be left in staging.
+
+        The next run is a process too, unless that would take too long.
+        """
         tally = self.inspect(complete=False)
-        done = self.run()
-        tally.expect(done.returncode == 0, f"the next run ended with {done.returncode}: {done.stdout[-300:]}")
-        tally.add(self.inspect(complete=done.returncode == 0))
+        failure = self._rest(in_process)
+        tally.expect(failure is None, f"the next run {failure}")
+        tally.add(self.inspect(complete=failure is None))
         staged = [path for path in self.workspace.staging.rglob("*") if path.is_file()]
         tally.expect(not staged, f"left in staging: {staged}")
         return tally
+
+    def _rest(self, in_process: bool) -> str | None:
+        """Do what is left; return how that failed, if it did."""
+        if self.mutant is not None or not in_process:
+            done = self.run()
+            return None if done.returncode == 0 else f"ended with {done.returncode}: {done.stdout[-300:]}"
+        try:
+            self.finish()
+        except GeotagError as error:
+            return f"raised {error.message}"
+        return None
 
 
 class Bed:
@@ -88,8 +113,8 @@ class Bed:
     Photo 7 has an empty image and photo 8 none, if there are as many.
     """
 
-    def __init__(self, folder: Path, count: int, chunk_size: int = 5) -> None:
-        """Draw the photos below `folder`, and run undisturbed."""
+    def __init__(self, folder: Path, count: int, chunk_size: int = 5, mutant: str | None = None) -> None:
+        """Draw the photos below `folder`, and run undisturbed; the trials' job may be a mutant's."""
         root = folder / "bed"
         root.mkdir(parents=True)
         (root / "geotag.toml").write_text(default_toml(), encoding="utf-8")
@@ -98,7 +123,7 @@ class Bed:
             self.archive.image(7).write_bytes(b"")
             self.archive.image(8).unlink()
         set_key(self.archive.workspace, "run.chunk_size", chunk_size)
-        self._folder = folder
+        self._folder, self._mutant = folder, mutant
         self._copies = 0
         self.expected = folder / "expected.parquet"
         with self.trial() as trial:
@@ -112,7 +137,7 @@ class Bed:
         root = self._folder / f"trial-{os.getpid()}-{self._copies}"
         shutil.copytree(self.archive.workspace.root, root)
         try:
-            yield Trial(Workspace(root), self.expected)
+            yield Trial(Workspace(root), self.expected, self._mutant)
         finally:
             shutil.rmtree(root)
 
