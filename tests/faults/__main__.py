@@ -33,18 +33,18 @@ def _rows(folder: Path, bed: Bed, longer: Bed) -> list[Callable[[], Row]]:
     return [
         partial(kills.grown_archive, folder / "grown", photos=5000, kills=200, seed=1),
         partial(kills.kill_at_steps, bed),
-        partial(kills.kill_at_calls, bed),
+        partial(kills.kill_at_calls, bed, every=3),
         partial(cuts.power_cuts, bed),
         partial(cuts.trace_order, bed),
         partial(disk.fsync_fails, bed),
-        partial(disk.errors_of_calls, bed),
-        partial(disk.disk_full, bed, sizes=list(range(0, 600, 30)), inodes=list(range(0, 30, 3))),
+        partial(disk.errors_of_calls, bed, every=4),
+        partial(disk.disk_full, bed, sizes=list(range(0, 600, 60)), inodes=list(range(0, 30, 6))),
         partial(disk.file_size_limit, bed, [0, 500, 800, 1500, 3000, 6000, 9000, 20_000, 100_000]),
         partial(disk.no_permission, bed),
         partial(company.two_runs, longer, rounds=20),
         partial(company.lock_holder_killed, longer, rounds=10),
         partial(company.readers, folder / "readers", chunks=1000, count=4),
-        partial(moments.signals, longer, rounds=8, seed=1),
+        partial(moments.signals, longer, rounds=4, seed=1),
         partial(moments.clock_jumps, bed, moments.CLOCKS),
     ]
 

@@ -1,7 +1,5 @@
 """What the short form of each row shares: a bed of twelve photos."""
 
-from pathlib import Path
-
 import pytest
 
 from tests.faults.trial import Bed

@@ -24,7 +24,7 @@ _STORAGE = 4  # the exit code of StorageError
 
 def fsync_fails(bed: Bed, every: int = 1) -> Row:
     """Let the first, second, ... fsync fail, Python's own or DuckDB's, until a run gets through."""
-    with row("fsync fails", "EIO from the k-th fsync of the job, k = 1 until clean") as made:
+    with row("fsync fails", f"EIO from the k-th fsync of the job, k from 1 by {every} until clean") as made:
         for step in range(1, 10_000, every):
             with bed.trial() as trial:
                 log = trial.workspace.root.with_suffix(".synced")
@@ -60,7 +60,9 @@ def errors_of_calls(bed: Bed, every: int = 1) -> Row:
         ("write", "EDQUOT"),
     )
     what = ", ".join(f"{error} from {name}" for name, error in cases)
-    with row("disk full, quota, read-only: every call", f"strace: {what}, of the k-th on, k = 1 until clean") as made:
+    with row(
+        "disk full, quota, read-only: every call", f"strace: {what}, of the k-th on, k from 1 by {every} until clean"
+    ) as made:
         if not strace.is_usable():
             made.skipped = strace.MISSING
             return made

@@ -20,7 +20,8 @@ _CALLS = ("write", "pwrite64", "fsync", "fdatasync", "rename", "unlink", "mkdir"
 def kill_at_steps(bed: Bed, every: int = 1) -> Row:
     """Kill at the first, second, ... announced step until a run gets through; of them only every so many."""
     with row(
-        "killed at each step", "SIGKILL at the k-th file-system step that Python announces, k = 1 until clean"
+        "killed at each step",
+        "SIGKILL at the k-th file-system step that Python announces, k from 1 by {every} until clean",
     ) as made:
         for step in range(1, 10_000, every):
             with bed.trial() as trial:
@@ -39,7 +40,9 @@ def kill_at_calls(bed: Bed, every: int = 1) -> Row:
     Of the many calls of write, only every seventh: a file half written is half written. strace counts each kind and
     each thread for itself.
     """
-    with row("killed in native code", f"strace: SIGKILL at the k-th {', '.join(_CALLS)}, k = 1 until clean") as made:
+    with row(
+        "killed in native code", f"strace: SIGKILL at the k-th {', '.join(_CALLS)}, k from 1 by {every} until clean"
+    ) as made:
         if not strace.is_usable():
             made.skipped = strace.MISSING
             return made

@@ -19,13 +19,13 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _PATIENCE = 10.0  # seconds that a stop may take
 
 
-def signals(bed: Bed, rounds: int, seed: int) -> Row:
+def signals(bed: Bed, rounds: int, seed: int, numbers: tuple[signal.Signals, ...] = _SIGNALS) -> Row:
     """Send each signal at random moments, once or twice in a row; under nohup SIGHUP must do nothing."""
     how = "SIGTERM, SIGINT, SIGHUP at random moments, once or twice; SIGHUP ignored as by nohup"
     with row("signals", how) as made:
         chance = random.Random(seed)
         for number in range(rounds):
-            for name in _SIGNALS:
+            for name in numbers:
                 for times in (1, 2):
                     with bed.trial() as trial:
                         tally = _signal(trial, name, times, chance)
