@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 DEMO ?= demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test bench bench-train docs build clean
+.PHONY: help setup demo check test test-faults bench bench-train docs build clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
@@ -30,6 +30,9 @@ check: $(INSTALLED) ## lint, formatting, types, import directions
 
 test: $(INSTALLED) ## all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4
+
+test-faults: $(INSTALLED) ## inject every fault into the installed job and write docs/reliability.md
+	$(BIN)/python -m tests.faults
 
 bench: $(INSTALLED) ## measure everything (a quarter of an hour) and write docs/performance.md
 	$(BIN)/python -m benchmarks.performance

@@ -5,6 +5,7 @@ so the staged file is opened again and synced here. A failed fsync is never repe
 may have dropped the dirty pages already, so the file is abandoned and its maker starts again.
 """
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,8 @@ def publish(write: Callable[[Path], object], final: Path, staging: Path, *, repl
 
     `staging` must be in the same file system as `final`. Unless `replace`, an existing `final` is an error:
     committed data is never overwritten. Raises StorageError with the operating system's reason; nothing is
-    visible then, and the staged file is gone.
+    visible then, and the staged file is gone. One case is otherwise: if the folder cannot be synced after the rename,
+    the whole new file is visible, for readers may have seen it already, and a power cut may take it back.
     """
     staged = staging / f"{final.name}.staged"
     try:
@@ -57,25 +59,39 @@ def write_elsewhere(data: bytes, final: Path) -> None:
     staging.rmdir()
 
 
+_durable: set[Path] = set()
+"""Folders that this process knows to be durable in their parents."""
+
+
 def make_folder(folder: Path) -> None:
-    """Create `folder` and its missing parents, each made durable in its parent."""
+    """Create `folder` and its missing parents, each made durable in its parent.
+
+    One that is there already may have been made by a command that was killed before it could sync it. So it is synced
+    too, once in a process; its parents are durable, or it would not have been made.
+    """
     if folder.is_dir():
-        return
-    make_folder(folder.parent)
-    try:
-        folder.mkdir()
-    except FileExistsError:
-        return
-    fsync_folder(folder.parent)
+        if folder not in _durable:
+            with contextlib.suppress(PermissionError):  # then none of our commands has made it
+                fsync_folder(folder.parent)
+    else:
+        make_folder(folder.parent)
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir()
+        fsync_folder(folder.parent)
+    _durable.add(folder)
 
 
 def remove_committed(path: Path) -> None:
-    """Remove a committed file durably; one that is gone already is no error."""
+    """Remove a committed file durably; one that is gone already is no error. Raises StorageError."""
     try:
         path.unlink()
+        fsync_folder(path.parent)
     except FileNotFoundError:
         return
-    fsync_folder(path.parent)
+    except OSError as error:
+        raise StorageError(
+            f"cannot remove {path}: {error.strerror or error}", hint="mend permissions or the disk, then start again"
+        ) from error
 
 
 def fsync_folder(folder: Path) -> None:

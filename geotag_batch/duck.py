@@ -6,13 +6,14 @@ cannot bind, so what they are built from is substituted as ``{{name}}`` through 
 
 import contextlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
+from geotag_batch.errors import StorageError
 from geotag_batch.resources import read_resource, resource_path
 from geotag_batch.schema import load_schema
 from geotag_batch.workspace import DATASET_PATTERNS, Workspace
@@ -34,6 +35,7 @@ __all__ = [
     "run_records_relation",
     "sql_names",
     "sql_text",
+    "storage_trouble",
 ]
 
 Connection = duckdb.DuckDBPyConnection
@@ -72,6 +74,27 @@ def connect(
     connection = duckdb.connect(str(database) if database else ":memory:", read_only=read_only, config=settings)
     connection.execute("SET TimeZone = 'UTC'")
     return connection
+
+
+@contextlib.contextmanager
+def storage_trouble(where: Path) -> Iterator[None]:
+    """Raise StorageError for what a disk, a memory limit or a damaged file makes DuckDB raise in a `with` block.
+
+    `where` is what is read or written. Other DuckDB errors in our own SQL are bugs, and pass.
+    """
+    try:
+        yield
+    except duckdb.Error as error:
+        reason = str(error).split("\n", 1)[0]
+        if isinstance(error, duckdb.OutOfMemoryException):
+            hint = "free space on that disk, or raise run.memory_limit in geotag.toml"
+        elif ".parquet" in reason:  # whatever its class: a zstd frame, a page, a footer that is not one
+            hint = "run `geotag verify`, which names every damaged file"
+        elif isinstance(error, (duckdb.IOException, duckdb.FatalException, duckdb.TransactionException)):
+            hint = "free space or mend permissions, then start again: what is committed stays valid"
+        else:
+            raise
+        raise StorageError(f"{where}: {reason}", hint=hint) from error
 
 
 def quote_identifier(name: str) -> str:

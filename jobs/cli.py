@@ -1,6 +1,8 @@
 """The group `geotag`: lazy sub-commands, logging, and the one place where errors become exit codes."""
 
+import contextlib
 import difflib
+import errno
 import importlib
 import os
 import signal
@@ -10,7 +12,7 @@ import traceback
 import click
 
 from geotag_batch import __version__
-from geotag_batch.errors import GeotagError
+from geotag_batch.errors import GeotagError, StorageError
 
 __all__ = ["COMMANDS", "cli", "main"]
 
@@ -83,21 +85,38 @@ def main() -> None:
     try:
         code = cli.main(prog_name="geotag", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        with contextlib.suppress(OSError):
+            error.show()
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("geotag: interrupted", err=True)
+        _say("geotag: interrupted")
         code = 128 + signal.SIGINT
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 128 + signal.SIGPIPE
     except GeotagError as error:
-        click.echo(f"geotag: {error.message}", err=True)
-        if error.hint:
-            click.echo(f"  try: {error.hint}", err=True)
-        code = error.exit_code
-    except Exception:  # noqa: BLE001  the last resort: say that it is our bug, with the traceback to report
-        traceback.print_exc()
-        click.echo("geotag: this is a bug in geotag-batch; please report the lines above", err=True)
-        code = GeotagError.exit_code
+        code = _explain(error)
+    except Exception as error:  # noqa: BLE001  the last resort: say that it is our bug, with the traceback to report
+        if isinstance(error, OSError) and error.errno in _DISK_ERRORS:  # standard output, for one, may be a file too
+            code = _explain(StorageError(f"cannot write: {error}", hint="free space, then start again"))
+        else:
+            _say(traceback.format_exc())
+            _say("geotag: this is a bug in geotag-batch; please report the lines above")
+            code = GeotagError.exit_code
     sys.exit(code if isinstance(code, int) else 0)
+
+
+_DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
+
+
+def _explain(error: GeotagError) -> int:
+    _say(f"geotag: {error.message}")
+    if error.hint:
+        _say(f"  try: {error.hint}")
+    return error.exit_code
+
+
+def _say(text: str) -> None:
+    """Write to standard error; where it is a file on the full disk that this is about, the exit code has to do."""
+    with contextlib.suppress(OSError):
+        click.echo(text, err=True)

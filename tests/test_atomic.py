@@ -76,6 +76,31 @@ def test_file_and_folder_are_synced_in_that_order_around_the_rename(
     assert steps == ["fsync file.bin.staged", "rename", "fsync out"]
 
 
+def test_a_folder_that_a_killed_command_made_is_synced_once_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "made" / "before").mkdir(parents=True)
+    synced: list[str] = []
+    sync = os.fsync
+
+    def traced(descriptor: int) -> None:
+        synced.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", traced)
+    make_folder(tmp_path / "made" / "before")
+    make_folder(tmp_path / "made" / "before")
+    assert synced == ["made"]
+    make_folder(tmp_path / "made" / "before" / "new")
+    assert synced == ["made", "before"]
+
+
+def test_a_file_that_cannot_be_removed_is_an_error_of_the_disk(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(StorageError, match="cannot remove"):
+        remove_committed(tmp_path / "folder")
+
+
 def test_removing_twice_is_no_error(tmp_path: Path) -> None:
     write_bytes(b"data", tmp_path / "file.bin", tmp_path / "staging")
     remove_committed(tmp_path / "file.bin")

@@ -17,7 +17,7 @@ from geotag_batch.draw.describe import (
     draw_map,
     draw_together,
 )
-from geotag_batch.duck import Connection, connect, execute_file, fetch_arrow
+from geotag_batch.duck import Connection, connect, execute_file, fetch_arrow, storage_trouble
 from geotag_batch.read.gridref import wgs84_centres
 from geotag_batch.run.report_folder import ReportFolder
 from geotag_batch.run.thumbnails import load_thumbnails
@@ -41,7 +41,8 @@ class Description:
 
 def describe(workspace: Workspace, config: Config, out: Path | None = None) -> Description:
     """Describe the catalogue in `out`, by default reports/describe. Raises CatalogueError or StorageError."""
-    with connect(memory_limit=config.run.memory_limit, spill=workspace.cache) as connection:
+    limit = config.run.memory_limit
+    with storage_trouble(workspace.root), connect(memory_limit=limit, spill=workspace.cache) as connection:
         relation = catalogue_relation(catalogue_files(connection, workspace, config), config, only=_COLUMNS)
         connection.execute(f"CREATE TEMP VIEW catalogue AS FROM {relation}")
         execute_file(connection, "describe", "known", {"tags": list(tag_names())})

@@ -64,10 +64,11 @@ class ChunkLoop:
         """
         write_run_record(self._workspace, self.record)
         try:
-            with stop.listening(), self._reporter.running(), ExitStack() as tools:
-                self._do_chunks(head, encoder, stop, tools)
-            self._finish(*self._ending(stop))
-            rebuild_views(self._workspace, self._config)
+            with stop.listening():
+                with self._reporter.running(), ExitStack() as tools:
+                    self._do_chunks(head, encoder, stop, tools)
+                self._finish(*self._ending(stop))
+                rebuild_views(self._workspace, self._config)
         except BaseException as error:
             with contextlib.suppress(GeotagError):  # a full disk may refuse the record too; then it stays "running"
                 if isinstance(error, GeotagError):

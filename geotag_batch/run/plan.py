@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from types import TracebackType
 
 import pyarrow as pa
 
 from geotag_batch.config import Config
-from geotag_batch.duck import Connection
+from geotag_batch.duck import Connection, storage_trouble
 from geotag_batch.errors import PhotoFailure, StorageError
 from geotag_batch.predict.head import HeadInfo, current_head_info
 from geotag_batch.read.photos import (
@@ -41,12 +42,13 @@ _MARGIN_BYTES = 64 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Pending photos, in the temporary table `pending` of `connection`, and what a run over them takes.
+    """Pending photos of the workspace at `root`, in the temporary table `pending` of `connection`, and what they take.
 
     `total` is how many of them this run is about (`--limit`); `seconds` is estimated from earlier runs, None if
     there was none to learn from.
     """
 
+    root: Path
     connection: Connection
     target: Target
     selection: Selection
@@ -80,8 +82,9 @@ class Plan:
         return sum(reason.images for reason in self.reasons)
 
     def iter_chunks(self) -> Iterator[pa.Table]:
-        """Yield this run's chunks: tables with the columns of sql/plan/pending.sql."""
-        return iter_chunks(self.connection, self.total, self.chunk_size)
+        """Yield this run's chunks: tables with the columns of sql/plan/pending.sql. Raises StorageError."""
+        with storage_trouble(self.root):
+            yield from iter_chunks(self.connection, self.total, self.chunk_size)
 
     def require_disk(self, workspace: Workspace) -> None:
         """Raise StorageError if the run cannot fit on the workspace's disk."""
@@ -123,8 +126,14 @@ def target_of(head: HeadInfo) -> Target:
 def make_plan(workspace: Workspace, config: Config, selection: Selection, target: Target | None = None) -> Plan:
     """Plan a run for the current head, or for `target`.
 
-    Raises CatalogueError, HeadError if no head is in use, InputError for unknown ids.
+    Raises CatalogueError, HeadError if no head is in use, InputError for unknown ids, StorageError if a committed file
+    is damaged or the disk refuses.
     """
+    with storage_trouble(workspace.root):
+        return _make_plan(workspace, config, selection, target)
+
+
+def _make_plan(workspace: Workspace, config: Config, selection: Selection, target: Target | None) -> Plan:
     if target is None:
         target = target_of(current_head_info(workspace, config))
     now = utc_now()
@@ -142,6 +151,7 @@ def make_plan(workspace: Workspace, config: Config, selection: Selection, target
         connection.close()
         raise
     return Plan(
+        root=workspace.root,
         connection=connection,
         target=target,
         selection=selection,

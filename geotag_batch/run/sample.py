@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from geotag_batch.catalogue import catalogue_files, catalogue_relation
 from geotag_batch.config import Config
-from geotag_batch.duck import connect, fetch_arrow
+from geotag_batch.duck import connect, fetch_arrow, storage_trouble
 from geotag_batch.errors import InputError
 from geotag_batch.predict.features import LocationRule
 from geotag_batch.preprocess import Preprocess
@@ -73,7 +73,8 @@ def _choose(
     workspace: Workspace, config: Config, photos: int, from_end: bool = False
 ) -> tuple[list[dict[str, Any]], list[ImageRequest]]:
     only = ("gridimage_id", "title", "grid_reference", "wgs84_lat", "wgs84_long", "image")
-    with connect(memory_limit=config.run.memory_limit, spill=workspace.cache) as connection:
+    limit = config.run.memory_limit
+    with storage_trouble(workspace.root), connect(memory_limit=limit, spill=workspace.cache) as connection:
         relation = catalogue_relation(catalogue_files(connection, workspace, config), config, only=only)
         connection.execute(f"CREATE TEMP VIEW catalogue AS FROM {relation}")
         asked = {"photos": photos, "from_end": from_end}

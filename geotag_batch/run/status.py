@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from geotag_batch.config import Config
-from geotag_batch.duck import Connection, connect, dataset_relation, execute_file
+from geotag_batch.duck import Connection, connect, dataset_relation, execute_file, storage_trouble
 from geotag_batch.errors import CatalogueError, HeadError
 from geotag_batch.read.photos import Selection
 from geotag_batch.run.lock import is_locked
@@ -95,7 +95,8 @@ _READ = ("tags", "photos", "decisions", "decisions_newest", "predictions_all", "
 
 def get_status(workspace: Workspace, config: Config, *, by_block: bool = False, last_runs: int = 5) -> Status:
     """Return the workspace's status. Raises CatalogueError for a broken catalogue, StorageError for broken files."""
-    with connect(memory_limit=config.run.memory_limit, spill=workspace.cache) as connection:
+    limit = config.run.memory_limit
+    with storage_trouble(workspace.root), connect(memory_limit=limit, spill=workspace.cache) as connection:
         create_views(connection, workspace, config, _READ)
         stored = dataset_relation(workspace, "embeddings", ("gridimage_id",))
         connection.execute(f"CREATE TEMP VIEW embeddings AS FROM {stored}")

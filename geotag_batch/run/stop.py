@@ -43,8 +43,9 @@ class Stop:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take SIGTERM, SIGINT and SIGHUP for the length of a `with` block."""
-        previous = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
+        """Take SIGTERM, SIGINT and SIGHUP for the length of a `with` block; one that is ignored (nohup) stays so."""
+        taken = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+        previous = {number: signal.signal(number, self._on_signal) for number in taken}
         try:
             yield
         finally:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from geotag_batch.atomic import publish
+from geotag_batch.atomic import publish, remove_committed
 from geotag_batch.catalogue import catalogue_files, catalogue_glob, catalogue_relation, empty_catalogue_relation
 from geotag_batch.config import Config
 from geotag_batch.duck import (
@@ -22,6 +22,7 @@ from geotag_batch.duck import (
     quote_literal,
     run_records_relation,
     sql_text,
+    storage_trouble,
 )
 from geotag_batch.errors import CatalogueError, LockedError, StorageError
 from geotag_batch.locks import hold_file
@@ -65,18 +66,27 @@ def rebuild_views(workspace: Workspace, config: Config) -> None:
     """
 
     def build(path: Path) -> None:
-        path.unlink(missing_ok=True)  # left by a killed command; DuckDB would open and extend it
-        connection = connect(path)
-        try:
-            create_views(connection, workspace, config)
-        finally:
-            connection.close()
+        for left in (path, _log_of(path)):  # by a killed command; DuckDB would open and extend it
+            left.unlink(missing_ok=True)
+        with storage_trouble(workspace.database):
+            connection = connect(path)
+            try:
+                connection.execute("BEGIN")
+                create_views(connection, workspace, config)
+                connection.execute("COMMIT")
+                connection.execute("CHECKPOINT")  # as closing does, which says nothing when it fails
+            finally:
+                connection.close()
 
     busy = LockedError(f"another command is making the views of {workspace.root}", hint="start again in a moment")
     with hold_file(workspace.views_lock_file, _PATIENCE, busy):
         # A log left beside the old file, by a program that had it open for writing, must not be replayed into the new.
-        workspace.database.with_name(f"{workspace.database.name}.wal").unlink(missing_ok=True)
+        remove_committed(_log_of(workspace.database))
         publish(build, workspace.database, workspace.views_staging, replace=True)
+
+
+def _log_of(database: Path) -> Path:
+    return database.with_name(f"{database.name}.wal")
 
 
 def create_views(connection: Connection, workspace: Workspace, config: Config, names: Collection[str] = VIEWS) -> None:

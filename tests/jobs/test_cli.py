@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import click
 import pytest
@@ -50,6 +51,16 @@ def test_every_command_is_there_and_explains_itself(name: str) -> None:
     assert command.help
     every_option = [option for option in command.params if isinstance(option, click.Option)]
     assert [option.name for option in every_option if not option.help] == []
+
+
+def test_where_the_log_or_the_output_is_on_a_full_disk_the_exit_code_is_right(tmp_path: Path) -> None:
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        command = [sys.executable, "-m", "geotag_batch.jobs"]
+        silent = subprocess.run([*command, "status", "-C", tmp_path], stderr=full, timeout=60, check=False)
+        done = subprocess.run([*command, "--version"], stdout=full, stderr=subprocess.PIPE, timeout=60, check=False)
+    assert silent.returncode == 3
+    assert done.returncode == 4
+    assert b"geotag: cannot write: [Errno 28] No space left on device" in done.stderr
 
 
 def test_version_is_the_package_version() -> None:

@@ -336,7 +336,9 @@ def test_embedding_alone_writes_no_predictions_and_makes_scoring_cheap(archive: 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_commits_what_is_finished_and_the_next_run_goes_on(archive: Make, number: signal.Signals) -> None:
     made = archive(200)
-    with subprocess.Popen([*GEOTAG, "backfill", "-C", str(made.workspace.root)], stderr=subprocess.PIPE) as process:
+    command = [*GEOTAG, "backfill", "-C", str(made.workspace.root)]
+    not_ignored = partial(signal.signal, number, signal.SIG_DFL)  # as it would be under nohup
+    with subprocess.Popen(command, stderr=subprocess.PIPE, preexec_fn=not_ignored) as process:  # noqa: PLW1509
         wait_for(lambda: list(made.workspace.predictions.rglob("*.parquet")))
         process.send_signal(number)
         assert process.wait(10) == 128 + number

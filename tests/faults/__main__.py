@@ -1,0 +1,68 @@
+"""The long form: every section of docs/reliability.md made anew, from what was seen just now."""
+
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from tests.faults import company, cuts, disk, kills, moments
+from tests.faults.report import write_section
+from tests.faults.row import Row, rows_table
+from tests.faults.trial import Bed
+
+
+def faults() -> tuple[str, bool]:
+    """Run the long form of each row; return the table and whether every row is clean."""
+    with tempfile.TemporaryDirectory(prefix="geotag-faults-") as name:
+        folder = Path(name)
+        bed, longer = Bed(folder / "bed", 12), Bed(folder / "longer", 60, chunk_size=4)
+        made: list[Row] = []
+        for run in _rows(folder, bed, longer):
+            made.append(run())
+            print(rows_table(made[-1:]).splitlines()[-1], flush=True)
+            for other in made[-1].tally.others:
+                print(f"    {other}", flush=True)
+    total = sum(row.cases for row in made), round(sum(row.seconds for row in made) / 60)
+    clean = all(row.tally.clean for row in made)
+    text = f"{rows_table(made)}\n\n{total[0]:,} cases in {total[1]} minutes, on one machine, in one run."
+    return text, clean
+
+
+def _rows(folder: Path, bed: Bed, longer: Bed) -> list[Callable[[], Row]]:
+    return [
+        partial(kills.grown_archive, folder / "grown", photos=5000, kills=200, seed=1),
+        partial(kills.kill_at_steps, bed),
+        partial(kills.kill_at_calls, bed, every=3),
+        partial(cuts.power_cuts, bed),
+        partial(cuts.trace_order, bed),
+        partial(disk.fsync_fails, bed),
+        partial(disk.errors_of_calls, bed, every=4),
+        partial(disk.disk_full, bed, sizes=list(range(0, 600, 60)), inodes=list(range(0, 30, 6))),
+        partial(disk.file_size_limit, bed, [0, 500, 800, 1500, 3000, 6000, 9000, 20_000, 100_000]),
+        partial(disk.no_permission, bed),
+        partial(company.two_runs, longer, rounds=20),
+        partial(company.lock_holder_killed, longer, rounds=10),
+        partial(company.readers, folder / "readers", chunks=1000, count=4),
+        partial(moments.signals, longer, rounds=4, seed=1),
+        partial(moments.clock_jumps, bed, moments.CLOCKS),
+    ]
+
+
+SECTIONS: dict[str, Callable[[], tuple[str, bool]]] = {"faults": faults}
+"""Each generated section's maker, which returns its text and whether everything was as it should be."""
+
+
+def main() -> int:
+    """Write the sections named on the command line, or all; return 1 if something was not as it should be."""
+    well = True
+    for name in sys.argv[1:] or SECTIONS:
+        text, good = SECTIONS[name]()
+        write_section(name, text)
+        well = well and good
+    print("all as it should be" if well else "NOT all as it should be")
+    return 0 if well else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

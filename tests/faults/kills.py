@@ -1,0 +1,119 @@
+"""Killed: at random moments, at each step that Python announces, at each system call of what writes natively."""
+
+import random
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import duckdb
+
+from tests.faults import strace
+from tests.faults.row import Row, row
+from tests.faults.trial import Bed, Trial
+
+__all__ = ["grown_archive", "kill_at_calls", "kill_at_steps"]
+
+_CALLS = ("write", "pwrite64", "fsync", "fdatasync", "rename", "unlink", "mkdir", "rmdir", "ftruncate")
+
+
+def kill_at_steps(bed: Bed, every: int = 1) -> Row:
+    """Kill at the first, second, ... announced step until a run gets through; of them only every so many."""
+    with row(
+        "killed at each step",
+        "SIGKILL at the k-th file-system step that Python announces, k from 1 by {every} until clean",
+    ) as made:
+        for step in range(1, 10_000, every):
+            with bed.trial() as trial:
+                code = trial.run(command=trial.faulty("kill-at", step, trial.workspace.root)).returncode
+                tally = trial.recover()
+                tally.expect(code in (0, -9), f"ended with {code}")
+                made.case(tally, f"step {step}")
+            if code == 0:
+                break
+    return made
+
+
+def kill_at_calls(bed: Bed, every: int = 1) -> Row:
+    """Kill at the first, second, ... of each kind of writing system call until a run gets through.
+
+    Of the many calls of write, only every seventh: a file half written is half written. strace counts each kind and
+    each thread for itself.
+    """
+    with row(
+        "killed in native code", f"strace: SIGKILL at the k-th {', '.join(_CALLS)}, k from 1 by {every} until clean"
+    ) as made:
+        if not strace.is_usable():
+            made.skipped = strace.MISSING
+            return made
+        for name in _CALLS:
+            for step in range(1, 10_000, every * (7 if name == "write" else 1)):
+                with bed.trial() as trial:
+                    command = strace.injecting(trial.job, name, f"signal=KILL:when={step}", Path("/dev/null"))
+                    code = trial.run(command=command).returncode
+                    tally = trial.recover()
+                    tally.expect(code in (0, -9, 137), f"ended with {code}")
+                    made.case(tally, f"{name} {step}")
+                if code == 0:
+                    break
+    return made
+
+
+def grown_archive(folder: Path, photos: int, kills: int, seed: int) -> Row:
+    """Let an archive grow while its runs are killed again and again; in the end it equals an undisturbed one."""
+    how = f"SIGKILL at random moments of {kills} runs, while the archive grows to {photos:,} photos"
+    with row("killed at random", how) as made:
+        bed = Bed(folder, photos, chunk_size=max(4, photos // kills))
+        chance = random.Random(seed)
+        with bed.trial() as trial:
+            catalogue = trial.workspace.root / "photos"
+            whole = shutil.move(catalogue / "photos.parquet", folder / "whole.parquet")
+            reached, missed = 0, 0
+            while made.cases < kills:
+                share = photos * (made.cases + 1) // kills
+                if share > reached:
+                    _grow(Path(whole), catalogue, reached, share)
+                    reached = share
+                killed = _kill_at_random(trial, chance)
+                missed += not killed
+                if killed or missed > kills:
+                    made.case(trial.inspect(complete=False), f"kill {made.cases + 1}")
+            made.tally.add(trial.recover())
+            made.how += f" ({missed} runs ended before their moment came)"
+    return made
+
+
+def _grow(whole: Path, catalogue: Path, after: int, upto: int) -> None:
+    """Add the photos from `after` to `upto` as a file of their own, in one step, as an archive would."""
+    staged, final = catalogue / "grown.tmp", catalogue / f"grown-{upto:06d}.parquet"
+    duckdb.execute(
+        f"COPY (FROM '{whole}' WHERE gridimage_id > {after} AND gridimage_id <= {upto}) TO '{staged}' (FORMAT parquet)"
+    )
+    staged.rename(final)
+
+
+def _kill_at_random(trial: Trial, chance: random.Random) -> bool:
+    """Start a run and kill it: at any moment, while it stages a file, or after it has committed something."""
+    kind = chance.choice(["any", "staging", "committed"])
+    committed = len(list(trial.workspace.runs.glob("*.json")))
+    with trial.popen(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        if kind == "any":
+            _wait(process, chance.uniform(0.05, 1.2))
+        elif kind == "staging":
+            while process.poll() is None and not any(trial.workspace.staging.glob("*/*.parquet.staged")):
+                time.sleep(0.0005)
+            _wait(process, chance.uniform(0, 0.02))
+        else:
+            while process.poll() is None and len(list(trial.workspace.runs.glob("*.json"))) == committed:
+                time.sleep(0.002)
+            _wait(process, chance.uniform(0, 0.6))
+        alive = process.poll() is None
+        process.kill()
+    return alive
+
+
+def _wait(process: "subprocess.Popen[str]", seconds: float) -> None:
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return

@@ -1,0 +1,70 @@
+"""One row of the table of faults: what was done, how often, and what did not hold afterwards."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from tests.faults.invariants import Tally
+from tests.faults.report import markdown_table
+
+__all__ = ["Row", "row", "rows_table"]
+
+
+@dataclass(slots=True)
+class Row:
+    """A fault, how it is injected, how many cases ran, and their sum; `skipped` says what was missing to run it."""
+
+    fault: str
+    how: str
+    cases: int = 0
+    tally: Tally = field(default_factory=Tally)
+    seconds: float = 0.0
+    skipped: str = ""
+
+    def case(self, tally: Tally, what: object) -> None:
+        """Count a case and what did not hold in it; `what` names the case."""
+        self.cases += 1
+        tally.others = [f"{what}: {other}" for other in tally.others]
+        self.tally.add(tally)
+
+    @property
+    def outcome(self) -> str:
+        """Return the last column: clean, skipped, or the first things that do not hold."""
+        if self.skipped:
+            return f"skipped: {self.skipped}"
+        if not self.tally.others:
+            return "clean" if self.tally.clean else "NOT CLEAN"
+        return f"NOT CLEAN, {len(self.tally.others)} findings: " + "; ".join(self.tally.others[:3])
+
+
+@contextmanager
+def row(fault: str, how: str) -> Iterator[Row]:
+    """Time a row for the length of a `with` block."""
+    made = Row(fault, how)
+    started = time.monotonic()
+    try:
+        yield made
+    finally:
+        made.seconds = time.monotonic() - started
+
+
+def rows_table(rows: list[Row]) -> str:
+    """Return the table of the page."""
+    header = ("fault", "how", "cases", "lost", "doubled", "unreadable", "outcome", "seconds")
+    return markdown_table(
+        header,
+        [
+            (
+                made.fault,
+                made.how,
+                made.cases,
+                made.tally.lost,
+                made.tally.doubled,
+                made.tally.unreadable,
+                made.outcome,
+                round(made.seconds),
+            )
+            for made in rows
+        ],
+    )
