@@ -26,13 +26,13 @@ from numpy.typing import NDArray
 from geotag_batch import atomic
 from geotag_batch.encode.int8 import import_engine
 from geotag_batch.encode.models import LoadedModel
-from geotag_batch.errors import EncoderError
+from geotag_batch.errors import EncoderError, StorageError
 from geotag_batch.preprocess import Preprocess
 
 __all__ = ["find_quantised", "save_quantised"]
 
 _RECIPE = 1  # raised whenever what `_quantise` does changes
-_MODEL = "model.xml"
+_MODEL, _WEIGHTS = "model.xml", "model.bin"
 
 
 def find_quantised(cache: Path, encoder_id: str, weights_sha256: str) -> Path | None:
@@ -54,8 +54,6 @@ def save_quantised(cache: Path, loaded: LoadedModel, pixels: NDArray[np.uint8]) 
         if hasattr(loaded.module, tower):
             setattr(loaded.module, tower, torch.nn.Identity())
     folder = cache / f"{_prefix(loaded.encoder_id, loaded.weights_sha256)}{calibration[:12]}"
-    staging = cache / "staging"
-    openvino: Any = import_engine("openvino")
     with _quiet():
         try:
             model = _quantise(_converted(loaded), pixels)
@@ -64,13 +62,20 @@ def save_quantised(cache: Path, loaded: LoadedModel, pixels: NDArray[np.uint8]) 
                 f"{loaded.encoder_id} cannot be made int8: {type(error).__name__}: {error}",
                 hint="set encoder.precision to auto or float32",
             ) from error
+    try:
+        _save(model, folder, cache / "staging")
+    except (OSError, RuntimeError) as error:  # OpenVINO's own writing raises the latter
+        raise StorageError(f"cannot write {folder}: {error}", hint="free space, or mend permissions") from error
+    return folder / _MODEL
+
+
+def _save(model: Any, folder: Path, staging: Path) -> None:  # noqa: ANN401
+    openvino: Any = import_engine("openvino")
     atomic.make_folder(staging)
     with tempfile.TemporaryDirectory(dir=staging) as made:
         openvino.save_model(model, Path(made, _MODEL), compress_to_fp16=False)
-        weights = Path(_MODEL).with_suffix(".bin").name
-        for name in (weights, _MODEL):  # the one that is looked for comes last
+        for name in (_WEIGHTS, _MODEL):  # the one that is looked for comes last
             atomic.publish(partial(os.replace, Path(made, name)), folder / name, staging, replace=True)
-    return folder / _MODEL
 
 
 def _prefix(encoder_id: str, weights_sha256: str) -> str:
