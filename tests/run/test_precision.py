@@ -86,6 +86,8 @@ def test_a_cpu_that_is_not_faster_with_it_is_not_asked(small: Archive, monkeypat
 
 
 def test_what_cannot_be_compared_is_an_error_that_says_why(small: Archive) -> None:
+    with pytest.raises(EncoderError, match="'float16' is not offered on cpu"):
+        check_now(small.workspace, small.config, "float16", 400)
     for number in range(1, 15):
         small.image(number).unlink()
     with pytest.raises(InputError, match="none of 14 photos has an image"):
