@@ -6,12 +6,11 @@ moment of the machine hits all of them; every figure is a median with its spread
 
 import json
 import os
-import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +21,17 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.archive import MODEL, make_archive
 from geotag_batch.config import load_config, set_key
+from geotag_batch.encode import int8
 from geotag_batch.encode.clip import load_encoder
 from geotag_batch.encode.torchvision_shim import import_open_clip
 from geotag_batch.read.images import ImageLimits, decode_image
 from geotag_batch.read.loader import ImageLoader, ImageRequest
 from geotag_batch.run.backfill import Job, run_backfill
 from geotag_batch.run.plan import Selection
+from geotag_batch.run.settle import load_settled
 from geotag_batch.workspace import Workspace
 
-__all__ = ["flops_per_image", "job_in_a_process", "measure_backfill", "measure_machine"]
+__all__ = ["flops_per_image", "job_in_a_process", "measure_backfill", "measure_machine", "product_rate"]
 
 Row = dict[str, Any]
 _WORKER_BATCH, _BATCH = 250, 32
@@ -38,11 +39,8 @@ _FAST = os.environ.get("GEOTAG_BENCH_FAST") == "1"  # a few photos, to try the b
 
 
 def measure_machine(folder: Path) -> Row:
-    """Return what the machine can do at most: GFLOP/s of a large product, JPEGs decoded on a core, MB/s to disk."""
+    """Return what the machine can do at most: JPEGs decoded on a core, MB/s to disk."""
     found: Row = {}
-    for precision in ("float32", "bfloat16"):
-        matrix = torch.ones(2048, 2048, dtype=getattr(torch, precision))
-        found[f"{precision} product, GFLOP/s"] = round(2 * 2048**3 / _least(partial(torch.mm, matrix, matrix), 7) / 1e9)
     photo = folder / "photo.jpg"
     _photo((640, 480)).save(photo, quality=85)
 
@@ -68,6 +66,7 @@ def _photo(size: tuple[int, int]) -> Image.Image:
     return Image.fromarray(chance.integers(0, 256, (12, 16, 3), np.uint8)).resize(size, Image.Resampling.BICUBIC)
 
 
+@cache
 def flops_per_image() -> float:
     """Return the floating-point operations of the image encoder for one image, counted by torch."""
     model = import_open_clip().create_model(MODEL).eval()
@@ -78,32 +77,42 @@ def flops_per_image() -> float:
     return float(counter.get_total_flops())
 
 
-def measure_backfill(folder: Path, weights: Path, size: tuple[int, int], rounds: int = 3) -> tuple[list[Row], Row]:
-    """Return photos/s of each way and part for photos of `size`, and where a photo's time goes in the job, in ms."""
-    photos = 64 if _FAST else 256
+def product_rate(precision: str) -> float:
+    """Return images/s that the image encoder would reach at the speed of a large matrix product on this machine."""
+    matrix = torch.ones(2048, 2048, dtype=getattr(torch, precision))
+    return 2 * 2048**3 / _least(partial(torch.mm, matrix, matrix), 9) / flops_per_image()
+
+
+def measure_backfill(
+    folder: Path, weights: Path, size: tuple[int, int], rounds: int = 3
+) -> tuple[dict[str, list[float]], Row]:
+    """Return photos/s of each way and part for photos of `size`, one a round, and where a photo's time goes, in ms."""
+    photos = 64 if _FAST else 768  # the half second that a run takes to start should not count for much
     workspace = make_archive(folder, weights, photos, size)
-    set_key(workspace, "run.chunk_size", 128)
+    set_key(workspace, "run.chunk_size", 256)
+    set_key(workspace, "encoder.min_agreement", 0.0)  # the head is random: how its tags agree says nothing
     images, titles = _images_and_titles(workspace)
     ways: dict[str, Callable[[], float]] = {
         "one by one, float32 (a)": _one_by_one(weights, images[: 8 if _FAST else 48], titles),
         "batches of 250, float32 (b)": _batches(weights, images[: 32 if _FAST else _WORKER_BATCH], titles),
     }
-    for precision in ("float32", "bfloat16"):
+    for precision in _formats():
         ways[f"geotag backfill, {precision}"] = partial(_job_rate, workspace, precision, "full")
     ways["geotag backfill, bfloat16, images.decode = scaled"] = partial(_job_rate, workspace, "bfloat16", "scaled")
-    for precision in ("float32", "bfloat16"):
+    for precision in _formats():
+        if precision != "int8":
+            ways[f"limit of the {precision} product"] = partial(product_rate, precision)
         ways.update(_parts(workspace, precision, titles))
     ways["decoding alone, 2 processes"] = _decoding(workspace, photos)
     rates: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
             rates[name].append(way())
-    rows = [{"way": name, "size": "x".join(map(str, size)), **_spread(found)} for name, found in rates.items()]
-    return rows, _where_time_goes(workspace, images)
+    return rates, _where_time_goes(workspace, images)
 
 
-def _spread(found: list[float]) -> Row:
-    return {"photos_per_s": statistics.median(found), "least": min(found), "most": max(found)}
+def _formats() -> list[str]:
+    return ["float32", "bfloat16", *(["int8"] if int8.is_installed() else [])]
 
 
 def _images_and_titles(workspace: Workspace) -> tuple[list[Path], list[str]]:
@@ -160,7 +169,7 @@ def _run_anew(workspace: Workspace) -> Any:  # noqa: ANN401
 
 def _parts(workspace: Workspace, precision: str, titles: list[str]) -> dict[str, Callable[[], float]]:
     set_key(workspace, "encoder.precision", precision)
-    encoder = load_encoder(load_config(workspace).encoder, workspace.root)
+    encoder = load_settled(workspace, load_config(workspace), None)
     pixels = np.random.default_rng(1).integers(0, 256, (_BATCH, 224, 224, 3), np.uint8)
     count = 1 if _FAST else 2
 
@@ -222,24 +231,44 @@ def _where_time_goes(workspace: Workspace, images: list[Path]) -> Row:
 
 
 _LAUNCHER = """
-import json, os, sys, time
-started = time.perf_counter()
+import glob, json, os, sys, threading, time
+started, session, together, over = time.perf_counter(), os.getsid(0), 0, threading.Event()
+def proportional(pid):
+    with open(f"/proc/{pid}/smaps_rollup") as file:
+        return sum(int(line.split()[1]) for line in file if line.startswith("Pss:"))
+def watch():
+    global together
+    while not over.wait(0.5):
+        total = 0
+        for name in glob.glob("/proc/[0-9]*"):
+            pid = int(name[6:])
+            try:
+                if pid != os.getpid() and os.getsid(pid) == session:
+                    total += proportional(pid)
+            except OSError:
+                pass
+        together = max(together, total)
 process = os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ)
+threading.Thread(target=watch, daemon=True).start()
 _, status, usage = os.wait4(process, 0)
 found = {"seconds": time.perf_counter() - started, "peak_mib": usage.ru_maxrss / 1024}
+over.set()
 with open(sys.argv[1], "w") as file:
-    json.dump({**found, "status": os.waitstatus_to_exitcode(status)}, file)
+    json.dump({**found, "together_mib": together / 1024, "status": os.waitstatus_to_exitcode(status)}, file)
 """
-"""A process's peak memory counts from its parent's at the fork, so the parent is a small one."""
+"""A process's peak memory counts from its parent's at the fork, so the parent is a small one. `together` is that of all
+the job's processes, shared pages counted once, looked at twice a second."""
 
 
 def job_in_a_process(workspace: Workspace, *arguments: str) -> Row:
-    """Run `geotag` with `arguments` in the workspace; return its seconds and peak MiB (of any one process)."""
+    """Run `geotag` with `arguments` in the workspace; return its seconds and peak MiB, its own and all processes'."""
     geotag = str(Path(sys.executable).parent / "geotag")
     report = workspace.cache / "measured.json"
     report.parent.mkdir(exist_ok=True)
     command = [sys.executable, "-S", "-c", _LAUNCHER, str(report), geotag, *arguments]
-    done = subprocess.run(command, cwd=workspace.root, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        command, cwd=workspace.root, capture_output=True, text=True, check=True, start_new_session=True
+    )
     found: Row = json.loads(report.read_text(encoding="utf-8"))
     if found["status"]:
         raise RuntimeError(f"geotag {' '.join(arguments)}: {done.stdout}{done.stderr}")

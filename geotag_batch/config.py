@@ -74,9 +74,9 @@ class EncoderConfig:
     activation: str | None = _key(
         None, "needed with a weights file: the activation it was trained with", choices=("quickgelu", "gelu")
     )
-    precision: str = _key("auto", "number format", choices=("auto", "float32", "bfloat16", "float16"))
+    precision: str = _key("auto", "number format", choices=("auto", "float32", "bfloat16", "float16", "int8"))
     min_agreement: float = _key(
-        0.995, "precision auto: share of photos whose tags must be float32's for a faster format to be used", least=0.0
+        0.995, "share of photos whose tags must be float32's for auto to use a faster format, and for int8", least=0.0
     )
     device: str = _key("auto", "auto | cpu | cuda | cuda:1 | mps")
 
@@ -93,8 +93,13 @@ class RunConfig:
     """How a run works."""
 
     chunk_size: int = _key(4096, "photos in a chunk, the unit of work and of commit", least=1)
-    batch_size: int = _key(32, "images that go through the encoder together", least=1)
-    workers: int = _key(2, "processes that decode images", least=1)
+    batch_size: int | str = _key(
+        "auto", "images that go through the encoder together; auto: 32 on a CPU, what a GPU is fastest with",
+        choices=("auto",), least=1,
+    )  # fmt: skip
+    workers: int | str = _key(
+        "auto", "processes that decode images; auto: from the cores and the device", choices=("auto",), least=1
+    )
     max_failure_rate: float = _key(0.05, "share of first attempts that may fail, from 200 photos on", least=0.0)
     retry_after_hours: float = _key(20.0, "first wait after a transient failure; doubles each time", least=0.0)
     missing_image: str = _key(
@@ -174,7 +179,7 @@ def _apply_environment(config: Config, environ: Mapping[str, str]) -> Config:
 def _parse(section: str, key: str, text: str) -> object:
     """Turn the text of a variable into the key's type; what does not parse is left for `_check` to refuse."""
     kind = _kinds(section).get(key)
-    if kind is None or str in kind:
+    if kind is None or (str in kind and not (int in kind and text.strip().isdecimal())):
         return text
     if tuple in kind:
         return tuple(part.strip() for part in text.split(",") if part.strip())
@@ -218,9 +223,10 @@ def _check(dotted: str, value: object, kinds: tuple[type, ...], rules: Mapping[s
         raise ConfigError(f"{where}: {dotted} should be a list of texts")
     if isinstance(value, str) and "\0" in value:
         raise ConfigError(f"{where}: {dotted} contains a NUL character")
-    if rules["choices"] and value is not None and value not in rules["choices"]:
+    if rules["choices"] and isinstance(value, str) and value not in rules["choices"]:
         raise ConfigError(
             f"{where}: {dotted} = {value!r} should be one of {', '.join(rules['choices'])}"
+            f"{' or a whole number' if int in kinds else ''}"
             f"{_nearest(str(value), rules['choices'])}"
         )
     if rules["least"] is not None and isinstance(value, int | float) and not value >= rules["least"]:

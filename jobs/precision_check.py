@@ -13,8 +13,8 @@ from .options import configured, format_option, workspace_option
 
 @click.command()
 @workspace_option
-@click.option("--precision", type=click.Choice(["bfloat16", "float32"]), default="bfloat16", show_default=True,
-              help="What to compare with float32.")  # fmt: skip
+@click.option("--precision", type=click.Choice(["bfloat16", "float16", "int8", "float32"]), default="bfloat16",
+              show_default=True, help="What to compare with float32.")  # fmt: skip
 @click.option("--photos", type=click.IntRange(min=1), default=400, show_default=True, help="On how many photos.")
 @click.option("--device", help="auto, cpu, cuda, cuda:1 or mps (encoder.device).")
 @format_option("text", "json")
@@ -35,6 +35,7 @@ def command(workspace: Workspace, precision: str, photos: int, device: str | Non
     click.echo(f"{check.precision}{decoded} against float32 on {check.photos} photos, head {check.head_id}:")
     click.echo(f"  same tags: {check.same_tags:.2%} (encoder.min_agreement is {config.encoder.min_agreement:.2%})")
     click.echo(f"  largest difference of a score: {check.score_difference:.4f}")
+    click.echo(f"  encoding them was {check.speedup:.1f} times as fast")
     for name, least, median in (
         ("image", check.image_cosine_least, check.image_cosine_median),
         ("title", check.title_cosine_least, check.title_cosine_median),

@@ -47,6 +47,18 @@ class _Clock(click.ParamType[float]):
         return seconds_until(clock.hour, clock.minute, datetime.now())
 
 
+class _Count(click.ParamType["int | str"]):
+    """A whole number, or "auto"."""
+
+    name = "auto|integer"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:  # noqa: ANN401
+        if value == "auto":
+            return "auto"
+        number: int = click.IntRange(min=1).convert(value, param, ctx)
+        return number
+
+
 _KINDS: tuple[Literal["untagged"], Literal["tagged"], Literal["all"]] = ("untagged", "tagged", "all")
 
 _SELECTING = (
@@ -71,10 +83,10 @@ _SELECTING = (
 _RUNNING = (
     click.option("--until", type=_Clock(), help="Stop at this time of day (local)."),
     click.option("--max-minutes", type=click.FloatRange(min=0, min_open=True), help="Stop after so many minutes."),
-    click.option("--batch-size", type=click.IntRange(min=1), help="Images encoded together (run.batch_size)."),
-    click.option("--workers", type=click.IntRange(min=1), help="Decoding processes (run.workers)."),
+    click.option("--batch-size", type=_Count(), help="Images encoded together (run.batch_size)."),
+    click.option("--workers", type=_Count(), help="Decoding processes (run.workers)."),
     click.option("--device", help="auto, cpu, cuda, cuda:1 or mps (encoder.device)."),
-    click.option("--precision", help="auto, float32, bfloat16 or float16 (encoder.precision)."),
+    click.option("--precision", help="auto, float32, bfloat16, float16 or int8 (encoder.precision)."),
     click.option(
         "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Log lines."
     ),

@@ -63,6 +63,16 @@ def test_a_wrong_variable_is_named(workspace: Workspace) -> None:
         load_config(workspace, {"GEOTAG_RUN_WORKERS": "two"})
 
 
+def test_a_count_is_auto_or_a_whole_number(workspace: Workspace) -> None:
+    assert load_config(workspace, {}).run.batch_size == "auto"
+    config = load_config(workspace, {"GEOTAG_RUN_BATCH_SIZE": "64", "GEOTAG_RUN_WORKERS": "auto"})
+    assert (config.run.batch_size, config.run.workers) == (64, "auto")
+    for wrong, message in (("'all'", "should be one of auto or a whole number"), ("0", "should be at least 1")):
+        write(workspace, f"[run]\nbatch_size = {wrong}\n")
+        with pytest.raises(ConfigError, match=message):
+            load_config(workspace, {})
+
+
 def test_a_wrong_flag_is_named() -> None:
     with pytest.raises(ConfigError, match=r"--precision: encoder\.precision = 'half' should be one of"):
         Config().with_flags({"encoder.precision": "half"})

@@ -15,6 +15,8 @@ __all__ = ["load_encoder"]
 def load_encoder(encoder: EncoderConfig, workspace_root: Path) -> Encoder:
     """Load the configured model; paths in the configuration are relative to `workspace_root`.
 
+    int8 is loaded as float32: what it is made of, together with photos (run/formats.py).
+
     Raises EncoderError if the model, its weights, the device or the precision cannot be used as configured.
     """
     if encoder.model == FAKE_MODEL:
@@ -24,4 +26,6 @@ def load_encoder(encoder: EncoderConfig, workspace_root: Path) -> Encoder:
 
     device = choose_device(encoder.device)
     precision = choose_precision(encoder.precision, device)
+    if precision == "int8":
+        precision = "float32"
     return ClipEncoder(load_model(encoder, workspace_root), device, precision)

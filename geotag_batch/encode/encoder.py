@@ -28,7 +28,7 @@ class Encoder(Protocol):
 
     @property
     def precision(self) -> str:
-        """Return the number format the encoder runs in: float32, bfloat16 or float16."""
+        """Return the number format the encoder runs in: float32, bfloat16, float16 or int8."""
 
     @property
     def device(self) -> str:

@@ -1,8 +1,7 @@
 """ClipEncoder: the image and title towers of a loaded model, on one device and in one number format."""
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from geotag_batch.encode.encoder import EncoderMemoryError, check_pixels
+from geotag_batch.encode.memory import memory_errors
 from geotag_batch.encode.models import LoadedModel
 from geotag_batch.encode.packed import pack
 from geotag_batch.encode.torchvision_shim import import_open_clip
@@ -18,13 +18,14 @@ from geotag_batch.errors import EncoderError
 __all__ = ["ClipEncoder", "choose_device", "choose_precision"]
 
 _PRECISIONS = {
-    "cpu": ("float32", "bfloat16"),  # float16 is emulated there: slow, and it overflows
+    "cpu": ("float32", "bfloat16", "int8"),  # float16 is emulated there: slow, and it overflows
     "cuda": ("float16", "bfloat16", "float32"),
     "mps": ("float32",),
 }
 """What each kind of device runs in; the first is what "auto" means."""
 
 _TITLES_PER_BATCH = 64  # of like length: larger ones are padded more, and on a CPU measured slower
+_ON_A_GPU = 8  # times as many, to give it something to do
 _LONGEST_TITLE = 2000
 """Characters. 77 tokens end long before; the tokenizer's time grows with the square of a word's length."""
 
@@ -80,6 +81,7 @@ class ClipEncoder:
         self._words = dict(getattr(loaded.tokenizer, "cache", {}))
         self._mean = torch.tensor(loaded.preprocess.mean, device=device).view(1, 3, 1, 1)
         self._std = torch.tensor(loaded.preprocess.std, device=device).view(1, 3, 1, 1)
+        self._pinned: torch.Tensor | None = None
         if device.type == "cuda":
             torch.backends.cudnn.allow_tf32 = False  # float32 convolutions would keep 10 bits of the mantissa
         self._cuts_titles = _is_plain_clip(loaded.module)
@@ -94,17 +96,35 @@ class ClipEncoder:
             if transformer is not None:
                 transformer.cast(self._dtype)
 
+    def drop_images(self) -> None:
+        """Let go of the image encoder, where another one takes its place."""
+        self._model.visual = torch.nn.Identity()
+        if self._packed:
+            self._packed[0] = None
+
     def encode_images(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return embeddings (n, dim) of images uint8 (n, size, size, 3). Raises EncoderMemoryError, ValueError."""
         check_pixels(pixels, self.preprocess)
         if not len(pixels):
             return np.empty((0, self.dim), np.float32)
-        with torch.inference_mode(), _memory_errors():
-            images = (
-                torch.tensor(np.ascontiguousarray(pixels), device=self.device).permute(0, 3, 1, 2).to(torch.float32)
-            )
+        with torch.inference_mode(), memory_errors():
+            images = self._to_device(pixels).permute(0, 3, 1, 2).to(torch.float32)
             images = images.div_(255).sub_(self._mean).div_(self._std)  # in float32, as the model's own transform
             return _to_numpy(self._model.encode_image(images.to(self._dtype).contiguous(), normalize=False))
+
+    def _to_device(self, pixels: NDArray[np.uint8]) -> torch.Tensor:
+        """Return a copy of `pixels` on the device.
+
+        Into CUDA's memory it goes through page-locked memory, kept for the next batch: the card fetches it by itself,
+        while this thread queues the work that follows. That memory is free again when the embeddings have come back.
+        """
+        if not self.device.startswith("cuda"):
+            return torch.tensor(np.ascontiguousarray(pixels), device=self.device)
+        if self._pinned is None or len(self._pinned) < len(pixels):
+            self._pinned = torch.empty(pixels.shape, dtype=torch.uint8, pin_memory=True)
+        staged = self._pinned[: len(pixels)]
+        np.copyto(staged.numpy(), pixels)
+        return staged.to(self.device, non_blocking=True)
 
     def encode_titles(self, titles: Sequence[str]) -> NDArray[np.float32]:
         """Return embeddings (n, dim) of titles in the order given. Raises EncoderMemoryError if one title is too much.
@@ -118,7 +138,7 @@ class ClipEncoder:
         tokens = self._tokenize(titles)
         lengths = self._lengths(tokens)
         order = lengths.argsort(stable=True)
-        start, size = 0, _TITLES_PER_BATCH
+        start, size = 0, _TITLES_PER_BATCH * (_ON_A_GPU if self.device.startswith("cuda") else 1)
         while start < len(titles):
             rows = order[start : start + size]
             try:
@@ -144,7 +164,7 @@ class ClipEncoder:
         return torch.full((len(tokens),), tokens.shape[1])
 
     def _encode_tokens(self, tokens: torch.Tensor) -> NDArray[np.float32]:
-        with torch.inference_mode(), _memory_errors():
+        with torch.inference_mode(), memory_errors():
             tokens = tokens.to(self.device)
             if self._cuts_titles:
                 return _to_numpy(self._encode_cut(tokens))
@@ -172,16 +192,3 @@ def _is_plain_clip(model: torch.nn.Module) -> bool:
 
 def _to_numpy(features: torch.Tensor) -> NDArray[np.float32]:
     return features.to(device="cpu", dtype=torch.float32).numpy()
-
-
-@contextmanager
-def _memory_errors() -> Iterator[None]:
-    """Turn what torch raises when memory is short, which on the CPU is a bare RuntimeError, into one error."""
-    try:
-        yield
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise EncoderMemoryError(str(error)) from error
-    except RuntimeError as error:
-        if not any(words in str(error) for words in ("not enough memory", "can't allocate memory", "out of memory")):
-            raise
-        raise EncoderMemoryError(str(error)) from error

@@ -4,7 +4,6 @@ import shutil
 from dataclasses import dataclass, field, replace
 
 from geotag_batch.config import Config
-from geotag_batch.encode.clip import load_encoder
 from geotag_batch.encode.encoder import Encoder
 from geotag_batch.predict.bundle import Scorer, load_scorer
 from geotag_batch.predict.head import current_head_info
@@ -13,6 +12,7 @@ from geotag_batch.read.sources import open_source
 from geotag_batch.run.lock import hold_lock
 from geotag_batch.run.loop import ChunkLoop
 from geotag_batch.run.plan import make_plan, target_of
+from geotag_batch.run.settle import load_settled
 from geotag_batch.run.stop import Stop
 from geotag_batch.workspace import Workspace
 from geotag_batch.write.runs import RunRecord, new_run_id, utc_now
@@ -48,7 +48,7 @@ def run_backfill(workspace: Workspace, config: Config, job: Job) -> RunRecord:
 def run_embed(workspace: Workspace, config: Config, job: Job) -> RunRecord:
     """Embed the images and titles of the selected photos, without a head; otherwise as `run_backfill`."""
     with hold_lock(workspace):
-        encoder = load_encoder(config.encoder, workspace.root)
+        encoder = load_settled(workspace, config, None)
         target = Target(encoder.encoder_id, None, None, ("image", "title"))
         return _run(workspace, config, job, target, None, encoder)
 

@@ -44,8 +44,8 @@ class Embedder:
 
         That is all of them unless the run was asked to stop.
         """
-        for start in range(0, len(chunk), _SLICE):
-            end = min(start + _SLICE, len(chunk))
+        for start in range(0, len(chunk), step := max(_SLICE, 2 * self.batch_size)):
+            end = min(start + step, len(chunk))
             rows = np.arange(start, end)
             self._embed_titles(chunk, rows[chunk.needs_title[start:end]])
             finished = self._embed_images(chunk, rows[chunk.needs_image[start:end]], images)

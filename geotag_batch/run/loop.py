@@ -21,6 +21,7 @@ from geotag_batch.predict.bundle import Scorer
 from geotag_batch.read.loader import ImageLoader, LoadedImage
 from geotag_batch.read.process import warm_up
 from geotag_batch.read.sources import ImageSource
+from geotag_batch.run.capacity import batch_size, decoding_workers
 from geotag_batch.run.chunk import ChunkResult, tag_chunk
 from geotag_batch.run.embed import Embedder
 from geotag_batch.run.feed import ChunkFeed
@@ -90,7 +91,7 @@ class ChunkLoop:
                 writer.wait()  # both change the record
                 embedder = self._make_embedder(encoder, head, stop)
                 if self._plan.images:
-                    images = self._load_images(embedder.encoder, feed, stop, tools)
+                    images = self._load_images(embedder, feed, stop, tools)
             result = tag_chunk(chunk, head, embedder, images, self._stamp(embedder))
             self._check(result)
             if result.photos:
@@ -122,15 +123,16 @@ class ChunkLoop:
         logger.info("encoder %s on %s in %s", encoder.encoder_id, encoder.device, encoder.precision)
         self.record = replace(self.record, precision=encoder.precision, device=encoder.device)
         self._reporter.begin()
-        embedder = Embedder(encoder, self._config.run.batch_size, stop)
+        embedder = Embedder(encoder, batch_size(self._config.run, encoder), stop)
         embedder.seconds["load_encoder"] = time.monotonic() - started
         return embedder
 
-    def _load_images(self, encoder: Encoder, feed: ChunkFeed, stop: Stop, tools: ExitStack) -> Iterator[LoadedImage]:
-        root, workers = self._workspace.root, self._config.run.workers
+    def _load_images(self, embedder: Embedder, feed: ChunkFeed, stop: Stop, tools: ExitStack) -> Iterator[LoadedImage]:
+        root, encoder = self._workspace.root, embedder.encoder
+        workers = decoding_workers(self._config.run, encoder.device)
         loader = tools.enter_context(ImageLoader(self._config.images, root, encoder.preprocess, workers))
         stop.when_signalled(loader.stop)
-        return loader.load(feed.requests(), look_ahead=max(64, 4 * self._config.run.batch_size))
+        return loader.load(feed.requests(), look_ahead=max(64, 4 * embedder.batch_size))
 
     def _stamp(self, embedder: Embedder | None) -> Stamp:
         return Stamp(

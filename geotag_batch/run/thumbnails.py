@@ -14,6 +14,7 @@ from geotag_batch.duck import connect, fetch_arrow
 from geotag_batch.preprocess import Preprocess
 from geotag_batch.read.loader import ImageLoader, ImageRequest
 from geotag_batch.read.sources import image_reference
+from geotag_batch.run.capacity import decoding_workers
 from geotag_batch.workspace import Workspace
 
 __all__ = ["Thumbnail", "load_thumbnails"]
@@ -56,7 +57,7 @@ def load_thumbnails(workspace: Workspace, config: Config, ids: Sequence[int], si
     ]
     shape = Preprocess(size, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
     thumbnails = {}
-    with ImageLoader(config.images, workspace.root, shape, config.run.workers) as loader:
+    with ImageLoader(config.images, workspace.root, shape, decoding_workers(config.run, "cpu")) as loader:
         for row, image in zip(rows, loader.load(requests), strict=True):
             jpeg = None
             if image.pixels is not None:

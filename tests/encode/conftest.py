@@ -1,17 +1,23 @@
 """Models for the encoder's tests: a very small one made here, the golden one, and one of full size."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from geotag_batch.config import EncoderConfig
+from geotag_batch.encode import int8
+from geotag_batch.encode.encoder import Encoder
+from geotag_batch.encode.models import load_model
+from geotag_batch.encode.quantise import save_quantised
 from geotag_batch.encode.torchvision_shim import import_open_clip
+from geotag_batch.encode.towers import ClipEncoder
 
 SMALL: dict[str, Any] = {
     "embed_dim": 24,
@@ -61,6 +67,21 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Model:
 def golden(shared: Path) -> Model:
     """Return the model of which we know what the original CLIP implementation makes of it."""
     return Model(shared / "golden" / "tiny-openai-clip.json", shared / "golden" / "tiny-openai-clip.safetensors")
+
+
+@pytest.fixture(scope="session")
+def golden_int8(golden: Model, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Encoder]:
+    """Return a function that loads the golden model with its image encoder in int8, calibrated on random pixels."""
+    if not int8.is_installed():
+        pytest.skip("needs the extra geotag-batch[int8]")
+    loaded = load_model(golden.encoder(), Path("/"))
+    size = loaded.preprocess.size
+    pixels = np.random.default_rng(5).integers(0, 256, (16, size, size, 3), np.uint8)
+    path = save_quantised(tmp_path_factory.mktemp("int8"), loaded, pixels)
+    device = torch.device("cpu")
+    return lambda: int8.Int8Encoder(
+        ClipEncoder(load_model(golden.encoder(), Path("/")), device, "float32"), path, "float32"
+    )
 
 
 @pytest.fixture(scope="session")

@@ -198,7 +198,7 @@ def test_what_is_no_device_is_refused(device: str, small: Model) -> None:
 def test_float16_on_the_cpu_is_refused(small: Model) -> None:
     with pytest.raises(EncoderError, match="'float16' is not offered on cpu") as caught:
         load_encoder(small.encoder(precision="float16"), ROOT)
-    assert caught.value.hint == "use float32 or bfloat16"
+    assert caught.value.hint == "use float32 or bfloat16 or int8"
 
 
 def too_much(*_: object, **__: object) -> torch.Tensor:

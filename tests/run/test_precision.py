@@ -10,40 +10,22 @@ import numpy as np
 import pytest
 
 from geotag_batch.config import EncoderConfig, set_key
-from geotag_batch.encode import speed
+from geotag_batch.encode import int8, speed
 from geotag_batch.encode.clip import load_encoder
 from geotag_batch.errors import EncoderError, InputError
-from geotag_batch.predict.features import DEFAULT_RULE
-from geotag_batch.predict.head import HeadDraft, save_head
 from geotag_batch.run.settle import check_now
-from tests.encode.conftest import SMALL, random_model
 from tests.run.conftest import Archive
+from tests.run.small_clip import precisions, use_small_clip
 
 
 @pytest.fixture
 def small(archive: Callable[[int], Archive], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
-    """Return an archive of 14 photos with a very small CLIP of random weights, on a CPU that likes bfloat16."""
+    """Return an archive of 14 photos with a very small CLIP, on a CPU that likes bfloat16 and without OpenVINO."""
     made = archive(14)
-    for number in range(1, 15):
-        made.draw(number, shade=17 * number)
-    model = random_model(tmp_path, "small", SMALL)
-    set_key(made.workspace, "encoder.model", str(model.config))
-    set_key(made.workspace, "encoder.weights", str(model.weights))
-    encoder = load_encoder(made.config.encoder, made.workspace.root)
-    chance = np.random.default_rng(3)
-    tensors = {
-        "weight": chance.normal(0, 2, (49, 50)).astype(np.float32),
-        "bias": chance.normal(-1, 0.3, 49).astype(np.float32),
-    }
-    draft = HeadDraft("test", ("image", "title", "location"), 24, DEFAULT_RULE, encoder.encoder_id, "given")
-    made.use(save_head(made.workspace, draft, tensors).head_id)
+    use_small_clip(made, tmp_path)
     monkeypatch.setattr(speed, "fastest_precision", lambda: "bfloat16")
+    monkeypatch.setattr(int8, "is_installed", lambda: False)
     return made
-
-
-def _precisions(made: Archive) -> list[str]:
-    files = f"'{made.workspace.embeddings}/*/*.parquet'"
-    return [row[0] for row in made.rows(f"SELECT DISTINCT precision FROM read_parquet({files})")]
 
 
 def test_what_a_format_changes_is_measured_on_the_archives_photos(small: Archive) -> None:
@@ -70,13 +52,13 @@ def test_auto_takes_the_faster_format_where_enough_tags_agree_and_asks_once(
     set_key(small.workspace, "encoder.min_agreement", 0.01)
     assert small.backfill(limit=5).precision == "bfloat16"
     assert "comparing bfloat16 with float32" in caplog.text
-    assert "it is used" in caplog.text
+    assert "it passes" in caplog.text
     (path,) = (small.workspace.cache / "precision").glob("*.json")
     assert json.loads(path.read_text())["photos"] == 14
     caplog.clear()
     assert small.backfill().predicted == 9
     assert "comparing" not in caplog.text
-    assert _precisions(small) == ["bfloat16"]
+    assert precisions(small) == ["bfloat16"]
 
 
 def test_auto_stays_with_float32_where_too_few_agree_with_the_same_vectors_as_ever(small: Archive) -> None:
@@ -87,7 +69,7 @@ def test_auto_stays_with_float32_where_too_few_agree_with_the_same_vectors_as_ev
     set_key(small.workspace, "encoder.precision", "float32")
     small.backfill(redo_before=small.backfill().started_at, reembed=True)
     assert np.array_equal(small.scores(str(small.config.head.current)), auto)
-    assert _precisions(small) == ["float32"]
+    assert precisions(small) == ["float32"]
 
 
 def test_a_precision_that_is_asked_for_is_taken_without_a_question(small: Archive) -> None:
