@@ -61,7 +61,10 @@ def compact(workspace: Workspace, now: bool) -> None:
     if done.removed:
         click.echo(f"{done.removed:,} merged files removed")
     if done.left:
-        click.echo(f"{done.left:,} merged files stay for now; the next `geotag decisions compact` removes them")
+        click.echo(
+            f"{done.left:,} merged files stay for those who read them now; "
+            "`geotag decisions compact` removes them from ten minutes later on"
+        )
     if not (done.merged or done.removed or done.left):
         click.echo("nothing to merge")
 

@@ -59,8 +59,9 @@ def status_text(status: Status) -> str:
 def _decided(decided: Decided) -> list[str]:
     if not decided.decisions:
         return ["decided    nothing"]
+    people = f"{decided.reviewers:,} reviewer{'' if decided.reviewers == 1 else 's'}"
     lines = [
-        f"decided    {decided.decisions:,} tags of {decided.photos:,} photos by {decided.reviewers:,} reviewers "
+        f"decided    {decided.decisions:,} tags of {decided.photos:,} photos by {people} "
         f"({decided.accepted:,} accepted, {decided.added:,} added, {decided.rejected:,} rejected)"
     ]
     if decided.files >= _MANY_FILES:

@@ -390,3 +390,15 @@ def test_the_summary_names_the_command_that_goes_on_with_the_same_redo_time(arch
     done = geotag(made, "backfill", "--force", "--limit", "2")
     assert done.returncode == 0
     assert "go on with: geotag backfill --redo-before 2" in done.stdout
+
+
+def test_a_run_removes_what_a_killed_run_staged_and_not_what_reviewers_stage(archive: Callable[[int], Archive]) -> None:
+    made = archive(2)
+    left = made.workspace.staging / "20260101T000000Z-aaaa" / "half.staged"
+    theirs = [made.workspace.decisions_staging / "new.staged", made.workspace.views_staging / "new.staged"]
+    for path in (left, *theirs):
+        path.parent.mkdir(parents=True)
+        path.touch()
+    made.backfill()
+    assert not left.parent.exists()
+    assert [path.exists() for path in theirs] == [True, True]

@@ -82,4 +82,4 @@ def test_what_is_decided_is_counted_as_it_stands_now(archive: Make) -> None:
         append_decisions(made.workspace, [Decision(photo, tag, kind, reviewer, "review")])
     status = get_status(made.workspace, made.config)
     assert status.decided == Decided(3, 2, 1, accepted=1, added=1, rejected=1, files=6)
-    assert "decided    3 tags of 2 photos by 1 reviewers (1 accepted, 1 added, 1 rejected)" in status_text(status)
+    assert "decided    3 tags of 2 photos by 1 reviewer (1 accepted, 1 added, 1 rejected)" in status_text(status)
