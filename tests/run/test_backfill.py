@@ -1,6 +1,7 @@
 """The whole job on a small archive: what is committed, what is redone, and what an error leaves behind."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,12 +19,13 @@ from safetensors.numpy import load_file
 from geotag_batch.config import set_key
 from geotag_batch.encode.encoder import EncoderMemoryError
 from geotag_batch.encode.fake import FakeEncoder
-from geotag_batch.errors import EncoderError, FailureBudgetError, ImageRootError, LockedError
+from geotag_batch.errors import EncoderError, FailureBudgetError, ImageRootError, LockedError, StorageError
 from geotag_batch.run import loop, settle
 from geotag_batch.run.backfill import Job, run_embed
 from geotag_batch.run.heads import set_policy
 from geotag_batch.run.lock import hold_lock
 from geotag_batch.run.plan import Selection
+from geotag_batch.run.status import get_status
 from geotag_batch.write.dataset import commit_chunk
 from geotag_batch.write.runs import read_run_records
 from tests.builders import query
@@ -350,6 +352,18 @@ def test_a_signal_commits_what_is_finished_and_the_next_run_goes_on(archive: Mak
     assert made.backfill().photos == 200 - record.photos
 
 
+def test_a_run_started_with_nohup_outlives_its_terminal(archive: Make) -> None:
+    made = archive(60)
+    ignored = partial(signal.signal, signal.SIGHUP, signal.SIG_IGN)  # what nohup does
+    command = [*GEOTAG, "backfill", "-C", str(made.workspace.root)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, preexec_fn=ignored) as process:  # noqa: PLW1509
+        wait_for(lambda: list(made.workspace.predictions.rglob("*.parquet")))
+        process.send_signal(signal.SIGHUP)
+        process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert made.rows("SELECT count(*) FROM predictions") == [(60,)]
+
+
 def test_a_killed_run_leaves_no_process_and_nothing_half_done(archive: Make) -> None:
     made = archive(300)
     for delay in (0.0, 0.05, 0.2):
@@ -369,6 +383,19 @@ def test_a_killed_run_leaves_no_process_and_nothing_half_done(archive: Make) -> 
 def more_files_than(made: Archive, count: int) -> bool:
     """Return whether more than `count` files of predictions are committed."""
     return len(list(made.workspace.predictions.rglob("*.parquet"))) > count
+
+
+@pytest.mark.parametrize("dataset", ["predictions", "embeddings", "failures"])
+def test_a_damaged_committed_file_is_no_bug_but_an_error_that_names_it(archive: Make, dataset: str) -> None:
+    made = archive(3)
+    made.image(2).unlink()
+    made.backfill()
+    (path,) = made.workspace.dataset_files(dataset)
+    os.truncate(path, path.stat().st_size - 9)
+    with pytest.raises(StorageError, match=re.escape(path.name)):
+        made.backfill(redo_before=datetime(2999, 1, 1))
+    with pytest.raises(StorageError, match=re.escape(path.name)):
+        get_status(made.workspace, made.config)
 
 
 def test_a_run_with_nothing_to_do_imports_no_torch(archive: Make) -> None:
