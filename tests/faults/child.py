@@ -67,6 +67,7 @@ def fail_fsync(step: str, log: str) -> None:
         with open(log, "a", encoding="utf-8") as file:
             file.write(f"{'synced' if left[0] else 'FAILED'} {os.fstat(descriptor).st_ino} {path}\n")
         if not left[0]:
+            os.dup(descriptor)  # the inode's number must not be another file's later
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         real(descriptor)
 
