@@ -27,6 +27,7 @@ from geotag_batch.run.lock import hold_lock
 from geotag_batch.run.plan import Selection
 from geotag_batch.run.status import get_status
 from geotag_batch.write.dataset import commit_chunk
+from geotag_batch.write.decisions import hold_decisions
 from geotag_batch.write.runs import read_run_records
 from tests.builders import query
 from tests.heads import make_head
@@ -417,3 +418,18 @@ def test_the_summary_names_the_command_that_goes_on_with_the_same_redo_time(arch
     done = geotag(made, "backfill", "--force", "--limit", "2")
     assert done.returncode == 0
     assert "go on with: geotag backfill --redo-before 2" in done.stdout
+
+
+def test_what_killed_commands_staged_is_removed_unless_its_owner_is_at_work(archive: Make) -> None:
+    made = archive(1)
+    workspace = made.workspace
+    left = [workspace.staging / "a-killed-run" / "x.staged", workspace.views_staging / "x", workspace.staging / "x"]
+    in_use = workspace.decisions_staging / "x"
+    for path in (*left, in_use):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+    with hold_decisions(workspace):
+        made.backfill()
+    assert [path for path in (*left, in_use) if path.exists()] == [in_use]
+    made.backfill()
+    assert not in_use.exists()
