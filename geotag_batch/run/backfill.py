@@ -1,10 +1,13 @@
 """The main job: plan, then chunk by chunk read, encode, predict, commit; stop cleanly; say what was done."""
 
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from geotag_batch.config import Config
 from geotag_batch.encode.encoder import Encoder
+from geotag_batch.errors import LockedError
+from geotag_batch.locks import hold_file
 from geotag_batch.predict.bundle import Scorer, load_scorer
 from geotag_batch.predict.head import current_head_info
 from geotag_batch.read.photos import Selection, Target
@@ -84,11 +87,20 @@ def _run(
 
 
 def _clear_staging(workspace: Workspace) -> None:
-    """Remove what a killed run left; the caller holds the lock, so that no other run stages anything."""
+    """Remove what killed commands left; the caller holds the lock, so that no other run stages anything.
+
+    Decisions and views are staged under locks of their own: where one is held, its holder is at work.
+    """
+    locks = {
+        workspace.decisions_staging: workspace.decisions_lock_file,
+        workspace.views_staging: workspace.views_lock_file,
+    }
     for left in workspace.staging.glob("*"):
-        if left in (workspace.decisions_staging, workspace.views_staging):
-            continue  # they have locks of their own
-        if left.is_dir():
+        if left in locks:
+            with suppress(LockedError), hold_file(locks[left], 0, LockedError(f"{left} is in use")):
+                shutil.rmtree(left, ignore_errors=True)
+        elif left.is_dir():
             shutil.rmtree(left, ignore_errors=True)
         else:
-            left.unlink(missing_ok=True)
+            with suppress(OSError):  # what cannot be removed is in nobody's way
+                left.unlink()

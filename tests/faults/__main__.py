@@ -25,7 +25,7 @@ def faults() -> tuple[str, bool]:
                 print(f"    {other}", flush=True)
     total = sum(row.cases for row in made), round(sum(row.seconds for row in made) / 60)
     clean = all(row.tally.clean for row in made)
-    text = f"{rows_table(made)}\n\n{total[0]:,} cases in {total[1]} minutes, on one machine, in one run."
+    text = f"{rows_table(made)}\n\n{total[0]:,} cases in {total[1]} minutes."
     return text, clean
 
 
@@ -34,6 +34,7 @@ def _rows(folder: Path, bed: Bed, longer: Bed) -> list[Callable[[], Row]]:
         partial(kills.grown_archive, folder / "grown", photos=5000, kills=200, seed=1),
         partial(kills.kill_at_steps, bed),
         partial(kills.kill_at_calls, bed, every=3),
+        partial(kills.prune_killed, bed),
         partial(cuts.power_cuts, bed),
         partial(cuts.trace_order, bed),
         partial(disk.fsync_fails, bed),

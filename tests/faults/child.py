@@ -42,6 +42,20 @@ def kill_at(step: str, root: str) -> None:
     announced(root, count)
 
 
+def interrupt_at_the_end(root: str) -> None:
+    """Send SIGINT when a run that has done everything publishes its views for the last time."""
+
+    def react(event: str) -> None:
+        if event != "os.rename" or sent:  # to look at the records is a step too
+            return
+        if any('"done"' in path.read_text() for path in pathlib.Path(root, "runs").glob("*.json")):
+            sent.append(event)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    sent: list[str] = []
+    announced(root, react)
+
+
 def fail_fsync(step: str, log: str) -> None:
     """Let the given fsync fail with EIO; write to `log` what is synced, and what is renamed afterwards."""
     left = [int(step)]
@@ -53,6 +67,7 @@ def fail_fsync(step: str, log: str) -> None:
         with open(log, "a", encoding="utf-8") as file:
             file.write(f"{'synced' if left[0] else 'FAILED'} {os.fstat(descriptor).st_ino} {path}\n")
         if not left[0]:
+            os.dup(descriptor)  # the inode's number must not be another file's later
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         real(descriptor)
 
@@ -120,6 +135,7 @@ FAULTS: dict[str, Callable[..., None]] = {
     "record": record,
     "mutant": mutant,
     "none": lambda: None,
+    "interrupt-at-the-end": interrupt_at_the_end,
 }
 
 

@@ -4,15 +4,18 @@ import random
 import shutil
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
 
+from geotag_batch.run.verify import verify
 from tests.faults import strace
+from tests.faults.invariants import Tally
 from tests.faults.row import Row, row
 from tests.faults.trial import Bed, Trial
 
-__all__ = ["grown_archive", "kill_at_calls", "kill_at_steps"]
+__all__ = ["grown_archive", "kill_at_calls", "kill_at_steps", "prune_killed"]
 
 _CALLS = ("write", "pwrite64", "fsync", "fdatasync", "rename", "unlink", "mkdir", "rmdir", "ftruncate")
 
@@ -57,6 +60,42 @@ def kill_at_calls(bed: Bed, every: int = 1) -> Row:
                 if code == 0:
                     break
     return made
+
+
+def prune_killed(bed: Bed, every: int = 1) -> Row:
+    """Kill `geotag prune --withdrawn` at each announced step; done again, it leaves what an undisturbed one leaves."""
+    with row("prune killed", f"SIGKILL at the k-th step of geotag prune, k from 1 by {every} until clean") as made:
+        for step in range(1, 10_000, every):
+            with bed.trial() as trial:
+                trial.finish()
+                _withdraw(trial, (1, 2, 7))
+                prune = ("prune", "--withdrawn", "--yes")
+                code = trial.run(*prune, command=trial.faulty("kill-at", step, trial.workspace.root)).returncode
+                tally = Tally(others=[f"{found.where}: {found.what}" for found in verify(trial.workspace).problems])
+                again = trial.run(*prune).returncode
+                tally.expect(code in (0, -9) and again == 0, f"ended with {code}, then {again}")
+                tally.add(_only_withdrawn_are_gone(trial))
+                made.case(tally, f"step {step}")
+            if code == 0:
+                break
+    return made
+
+
+def _withdraw(trial: Trial, photos: tuple[int, ...]) -> None:
+    catalogue = trial.workspace.root / "photos" / "photos.parquet"
+    staged = catalogue.with_suffix(".tmp")
+    duckdb.execute(f"COPY (FROM '{catalogue}' WHERE gridimage_id NOT IN {photos}) TO '{staged}' (FORMAT parquet)")
+    staged.rename(catalogue)
+
+
+def _only_withdrawn_are_gone(trial: Trial) -> Tally:
+    """Compare with what the undisturbed run makes of the photos that are left."""
+    left = trial.workspace.root.with_suffix(".left.parquet")
+    photos = f"'{trial.workspace.root}/photos/*.parquet'"
+    duckdb.execute(f"COPY (FROM '{trial.expected}' SEMI JOIN {photos} USING (gridimage_id)) TO '{left}'")
+    tally = replace(trial, expected=left).inspect(complete=True)
+    left.unlink()
+    return tally
 
 
 def grown_archive(folder: Path, photos: int, kills: int, seed: int) -> Row:

@@ -21,7 +21,7 @@ _PATIENCE = 10.0  # seconds that a stop may take
 
 def signals(bed: Bed, rounds: int, seed: int, numbers: tuple[signal.Signals, ...] = _SIGNALS) -> Row:
     """Send each signal at random moments, once or twice in a row; under nohup SIGHUP must do nothing."""
-    how = "SIGTERM, SIGINT, SIGHUP at random moments, once or twice; SIGHUP ignored as by nohup"
+    how = "SIGTERM, SIGINT, SIGHUP at random moments, once or twice; SIGINT in the last moment; SIGHUP under nohup"
     with row("signals", how) as made:
         chance = random.Random(seed)
         for number in range(rounds):
@@ -31,6 +31,14 @@ def signals(bed: Bed, rounds: int, seed: int, numbers: tuple[signal.Signals, ...
                         tally = _signal(trial, name, times, chance)
                         tally.add(trial.recover())
                         made.case(tally, f"{name.name} {times} times, round {number + 1}")
+        with bed.trial() as trial:
+            heard = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+            command = trial.faulty("interrupt-at-the-end", trial.workspace.root)
+            done = trial.run(command=command, preexec_fn=heard)
+            tally = trial.inspect(complete=True)
+            ((status,),) = duckdb.execute(f"SELECT status FROM read_json('{trial.workspace.runs}/*.json')").fetchall()
+            tally.expect((done.returncode, status) == (0, "done"), f"ended with {done.returncode}, {status}")
+            made.case(tally, "at the end")
         with bed.trial() as trial:
             ignored = partial(signal.signal, signal.SIGHUP, signal.SIG_IGN)
             with trial.popen(preexec_fn=ignored) as process:

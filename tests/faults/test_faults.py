@@ -28,6 +28,10 @@ def test_killed_at_a_step_a_run_leaves_what_the_next_one_completes(bed: Bed) -> 
     check(kills.kill_at_steps(bed, every=23))
 
 
+def test_a_prune_that_is_killed_is_finished_by_doing_it_again(bed: Bed) -> None:
+    check(kills.prune_killed(bed, every=16))
+
+
 def test_after_a_power_cut_every_disk_that_may_be_left_is_completed(bed: Bed) -> None:
     check(cuts.power_cuts(bed))
 

@@ -1,6 +1,7 @@
 """The whole job on a small archive: what is committed, what is redone, and what an error leaves behind."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,13 +19,15 @@ from safetensors.numpy import load_file
 from geotag_batch.config import set_key
 from geotag_batch.encode.encoder import EncoderMemoryError
 from geotag_batch.encode.fake import FakeEncoder
-from geotag_batch.errors import EncoderError, FailureBudgetError, ImageRootError, LockedError
+from geotag_batch.errors import EncoderError, FailureBudgetError, ImageRootError, LockedError, StorageError
 from geotag_batch.run import loop, settle
 from geotag_batch.run.backfill import Job, run_embed
 from geotag_batch.run.heads import set_policy
 from geotag_batch.run.lock import hold_lock
 from geotag_batch.run.plan import Selection
+from geotag_batch.run.status import get_status
 from geotag_batch.write.dataset import commit_chunk
+from geotag_batch.write.decisions import hold_decisions
 from geotag_batch.write.runs import read_run_records
 from tests.builders import query
 from tests.heads import make_head
@@ -350,6 +353,18 @@ def test_a_signal_commits_what_is_finished_and_the_next_run_goes_on(archive: Mak
     assert made.backfill().photos == 200 - record.photos
 
 
+def test_a_run_started_with_nohup_outlives_its_terminal(archive: Make) -> None:
+    made = archive(60)
+    ignored = partial(signal.signal, signal.SIGHUP, signal.SIG_IGN)  # what nohup does
+    command = [*GEOTAG, "backfill", "-C", str(made.workspace.root)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, preexec_fn=ignored) as process:  # noqa: PLW1509
+        wait_for(lambda: list(made.workspace.predictions.rglob("*.parquet")))
+        process.send_signal(signal.SIGHUP)
+        process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert made.rows("SELECT count(*) FROM predictions") == [(60,)]
+
+
 def test_a_killed_run_leaves_no_process_and_nothing_half_done(archive: Make) -> None:
     made = archive(300)
     for delay in (0.0, 0.05, 0.2):
@@ -369,6 +384,19 @@ def test_a_killed_run_leaves_no_process_and_nothing_half_done(archive: Make) -> 
 def more_files_than(made: Archive, count: int) -> bool:
     """Return whether more than `count` files of predictions are committed."""
     return len(list(made.workspace.predictions.rglob("*.parquet"))) > count
+
+
+@pytest.mark.parametrize("dataset", ["predictions", "embeddings", "failures"])
+def test_a_damaged_committed_file_is_no_bug_but_an_error_that_names_it(archive: Make, dataset: str) -> None:
+    made = archive(3)
+    made.image(2).unlink()
+    made.backfill()
+    (path,) = made.workspace.dataset_files(dataset)
+    os.truncate(path, path.stat().st_size - 9)
+    with pytest.raises(StorageError, match=re.escape(path.name)):
+        made.backfill(redo_before=datetime(2999, 1, 1))
+    with pytest.raises(StorageError, match=re.escape(path.name)):
+        get_status(made.workspace, made.config)
 
 
 def test_a_run_with_nothing_to_do_imports_no_torch(archive: Make) -> None:
@@ -392,13 +420,16 @@ def test_the_summary_names_the_command_that_goes_on_with_the_same_redo_time(arch
     assert "go on with: geotag backfill --redo-before 2" in done.stdout
 
 
-def test_a_run_removes_what_a_killed_run_staged_and_not_what_reviewers_stage(archive: Callable[[int], Archive]) -> None:
-    made = archive(2)
-    left = made.workspace.staging / "20260101T000000Z-aaaa" / "half.staged"
-    theirs = [made.workspace.decisions_staging / "new.staged", made.workspace.views_staging / "new.staged"]
-    for path in (left, *theirs):
-        path.parent.mkdir(parents=True)
-        path.touch()
+def test_what_killed_commands_staged_is_removed_unless_its_owner_is_at_work(archive: Make) -> None:
+    made = archive(1)
+    workspace = made.workspace
+    left = [workspace.staging / "a-killed-run" / "x.staged", workspace.views_staging / "x", workspace.staging / "x"]
+    in_use = workspace.decisions_staging / "x"
+    for path in (*left, in_use):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+    with hold_decisions(workspace):
+        made.backfill()
+    assert [path for path in (*left, in_use) if path.exists()] == [in_use]
     made.backfill()
-    assert not left.parent.exists()
-    assert [path.exists() for path in theirs] == [True, True]
+    assert not in_use.exists()
