@@ -20,7 +20,7 @@ from geotag_batch.config import set_key
 from geotag_batch.encode.encoder import EncoderMemoryError
 from geotag_batch.encode.fake import FakeEncoder
 from geotag_batch.errors import EncoderError, FailureBudgetError, ImageRootError, LockedError, StorageError
-from geotag_batch.run import loop, settle
+from geotag_batch.run import formats, loop
 from geotag_batch.run.backfill import Job, run_embed
 from geotag_batch.run.heads import set_policy
 from geotag_batch.run.lock import hold_lock
@@ -302,7 +302,7 @@ def test_when_memory_runs_out_the_batch_halves_and_the_run_goes_on(
 ) -> None:
     made = archive(8)
     made.draw(3, shade=250)
-    monkeypatch.setattr(settle, "load_encoder", lambda *_: _SmallMemory())
+    monkeypatch.setattr(formats, "load_encoder", lambda *_: _SmallMemory())
     record = made.backfill()
     assert (record.predicted, record.failed, record.failures) == (7, 1, {"out_of_memory": 1})
     assert made.rows("SELECT gridimage_id, stage, encoder_id FROM failures") == [(3, "encode", FakeEncoder.encoder_id)]
@@ -319,7 +319,7 @@ class _Overflowing(FakeEncoder):
 
 def test_an_embedding_that_is_not_finite_as_stored_is_a_failure(archive: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     made = archive(4)
-    monkeypatch.setattr(settle, "load_encoder", lambda *_: _Overflowing())
+    monkeypatch.setattr(formats, "load_encoder", lambda *_: _Overflowing())
     record = made.backfill()
     assert (record.predicted, record.embedded, record.failures) == (3, 3, {"bad_embedding": 1})
 
