@@ -9,7 +9,18 @@ from geotag_batch.read.http import HttpSource
 from geotag_batch.read.images import FetchedImage
 from geotag_batch.read.local import LocalSource
 
-__all__ = ["FetchedImage", "HttpSource", "ImageSource", "LocalSource", "image_reference", "open_source"]
+__all__ = [
+    "TRANSIENT_FETCHES",
+    "FetchedImage",
+    "HttpSource",
+    "ImageSource",
+    "LocalSource",
+    "image_reference",
+    "open_source",
+]
+
+TRANSIENT_FETCHES = frozenset({"io_error", "fetch_timeout", "fetch_error"})
+"""Failures that say nothing about the image itself, only that it could not be had just now."""
 
 
 class ImageSource(Protocol):

@@ -27,14 +27,11 @@ from geotag_batch.read.photos import (
     prepare,
     reasons,
 )
-from geotag_batch.read.sources import image_reference, open_source
+from geotag_batch.read.sources import TRANSIENT_FETCHES, image_reference, open_source
 from geotag_batch.workspace import Workspace
 from geotag_batch.write.runs import RunRecord, read_run_records, utc_now
 
 __all__ = ["Plan", "Selection", "make_plan", "target_of"]
-
-TRANSIENT_FETCHES = frozenset({"io_error", "fetch_timeout", "fetch_error"})
-"""Failures that say nothing about the image itself, only that it could not be had just now."""
 
 _EMBEDDING_BYTES = 2 * 2 + 0.25  # two float16 vectors' bytes per element of one; a quarter for the rest of the row
 _PREDICTION_BYTES = 320  # 49 float32 scores, of which zstd saves little, tags and the rest of the row
