@@ -4,7 +4,7 @@ Neither a file's name nor a server's Content-Type is trusted.
 """
 
 from geotag_batch.errors import PhotoFailure
-from geotag_batch.read.jpeg import check_jpeg
+from geotag_batch.read.jpeg import check_jpeg, has_end
 
 __all__ = ["check_whole", "ends_early", "image_format"]
 
@@ -91,4 +91,4 @@ def ends_early(name: str, data: bytes) -> bool:
         return len(data) < directory + 2
     if name == "GIF":
         return not data.rstrip(b"\0").endswith(b";")
-    return (b"IEND" if name == "PNG" else b"\xff\xda") not in data
+    return b"IEND" not in data if name == "PNG" else not has_end(data)

@@ -18,7 +18,7 @@ from PIL import Image
 
 from geotag_batch.errors import PhotoFailure
 
-__all__ = ["check_jpeg", "ends_in_grey", "lengthened"]
+__all__ = ["check_jpeg", "ends_in_grey", "has_end", "lengthened"]
 
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
 """All that a length follows, and the end; among entropy-coded bytes there is none (ITU-T T.81, B.1.1)."""
@@ -50,6 +50,11 @@ def _segments(data: bytes) -> Iterator[_Segment]:
             return
         position = start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
         yield _Segment(marker, start, data[start + 4 : position])
+
+
+def has_end(data: bytes) -> bool:
+    """Tell whether an end marker closes the first image of a JPEG."""
+    return any(segment.marker == _EOI for segment in _segments(data))
 
 
 def check_jpeg(data: bytes) -> None:
