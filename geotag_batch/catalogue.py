@@ -168,9 +168,9 @@ def _check_file(file: str, image: str) -> dict[str, pa.DataType]:
         if not Path(file).is_file():  # opening a FIFO would wait for ever
             raise OSError("it is no plain file")
         schema = pq.read_schema(file)
-    except (OSError, pa.ArrowException) as error:
+        names = [name.lower() for name in schema.names]
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise CatalogueError(f"{file}: cannot be read as Parquet: {error}", hint=_RESTORE) from error
-    names = [name.lower() for name in schema.names]
     present: dict[str, pa.DataType] = {}
     for column in load_schema("photos").columns:
         source = image if column.name == "image" else column.name

@@ -20,11 +20,11 @@ def corpus_section() -> tuple[str, bool]:
         good = good and bool(skipped or seen == case.expected)
         rows.append((case.kind, case.name, case.expected, shown))
     matched = sum(seen == case.expected for case, seen in mixed.seen)
-    same = "the same to the bit" if mixed.scores == mixed.undisturbed else "OTHERS THAN"
+    same = "the same, to the bit, as" if mixed.scores == mixed.undisturbed else "OTHERS THAN"
     text = (
         f"{len(CASES)} cases, of which {len(mixed.impossible)} could not be made on this machine, and "
         f"{len(mixed.scores)} good photos between them went through one run of the installed job: {matched} ended as "
-        f"expected, {mixed.twice} photos came out twice, and the good photos' scores are {same} as in a run without the "
-        f"cases.\n\n{markdown_table(('kind', 'case', 'expected', 'seen'), rows)}"
+        f"expected, {mixed.twice} photos came out twice, and the good photos' scores are {same} in a run "
+        f"without the cases.\n\n{markdown_table(('kind', 'case', 'expected', 'seen'), rows)}"
     )
     return text, good
