@@ -17,13 +17,12 @@ from geotag_batch.config import Config
 from geotag_batch.duck import (
     Connection,
     DuckError,
-    StorageTrouble,
     connect,
     escape_glob,
     quote_identifier,
     quote_literal,
 )
-from geotag_batch.errors import CatalogueError, StorageError
+from geotag_batch.errors import CatalogueError
 from geotag_batch.schema import Column, load_schema
 from geotag_batch.workspace import Workspace
 
@@ -97,7 +96,7 @@ def steady_catalogue(workspace: Workspace, config: Config) -> Iterator[None]:
     """Let a `with` block read the catalogue, more than once if need be, in one state of its files.
 
     Raises CatalogueError naming the file if one was changed or taken away meanwhile, or if DuckDB stops at one (a
-    damaged page, or an id too large, shows only when it is read); StorageError if it ran out of memory or disk.
+    damaged page, or an id too large, shows only when it is read).
     """
     with connect() as connection:
         before = _states(catalogue_files(connection, workspace, config))
@@ -106,11 +105,6 @@ def steady_catalogue(workspace: Workspace, config: Config) -> Iterator[None]:
     except DuckError as error:
         _compare(before)
         _blame(list(before), config, error)
-        if isinstance(error, StorageTrouble):
-            raise StorageError(
-                f"{workspace.root}: the catalogue cannot be planned over: {_first_line(error)}",
-                hint="free space, or raise run.memory_limit",
-            ) from error
         raise
     _compare(before)
 

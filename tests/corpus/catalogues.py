@@ -6,7 +6,7 @@ import shutil
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,16 @@ from tests.faults.invariants import Tally
 from tests.faults.row import Row, row
 from tests.faults.trial import Bed
 
-__all__ = ["CATALOGUES", "Catalogue", "catalogues_at_rest", "catalogues_changed", "damaged_catalogues"]
+__all__ = [
+    "CATALOGUES",
+    "LARGE_CATALOGUE",
+    "Catalogue",
+    "catalogues_at_rest",
+    "catalogues_changed",
+    "damaged_catalogues",
+    "flickering_catalogue",
+    "truncate",
+]
 
 _IDS = pa.array([1, 2, 3])
 
@@ -203,7 +212,7 @@ def planned(workspace: Workspace) -> int | str:
 
 def catalogues_at_rest(bed: Bed, cases: tuple[Catalogue, ...] = CATALOGUES) -> Row:
     """Plan over each catalogue in turn."""
-    with row("catalogue", f"{len(cases)} catalogues with odd columns, ids, values and files, planned over") as made:
+    with row("catalogue", "odd columns, ids, values and files, planned over") as made:
         for case in cases:
             with bed.trial() as trial:
                 folder = trial.workspace.root / "photos"
@@ -253,7 +262,7 @@ def _replace(folder: Path) -> None:
     (folder / "new.tmp").rename(folder / "photos.parquet")
 
 
-def _truncate(folder: Path) -> None:
+def truncate(folder: Path) -> None:
     os.truncate(folder / "photos.parquet", 100)
 
 
@@ -265,10 +274,13 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
-def catalogues_changed(bed: Bed) -> Row:
+_CHANGES = (_append, _replace, truncate, _retype, _remove)
+
+
+def catalogues_changed(bed: Bed, changes: Sequence[Callable[[Path], None]] = _CHANGES) -> Row:
     """Change the catalogue as soon as a run has committed its first chunk; the run goes on with what it planned."""
     with row("catalogue changed", "appended, replaced, cut, retyped, removed while a run is under way") as made:
-        for change in (_append, _replace, _truncate, _retype, _remove):
+        for change in changes:
             with bed.trial() as trial:
                 before = trial.workspace.root / "before"
                 shutil.copytree(trial.workspace.root / "photos", before)

@@ -10,6 +10,7 @@ import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -207,13 +208,13 @@ def model_faults(bed: Bed) -> Row:
         for name, data in head_files(str(canary)).items():
             path = workspace.root / name
             path.write_bytes(data)
-            _count(made, f"import of {name}", _refusal(lambda p=path: import_head(workspace, config, p, said)), canary)
+            _count(made, f"import of {name}", _refusal(partial(import_head, workspace, config, path, said)), canary)
         for name, change in _STORED.items():
             _count(made, f"stored head: {name}", _stored(workspace, change), canary)
         for name, data in head_files(str(canary)).items():
             path = workspace.root / name
             path.write_bytes(data)
-            _count(made, f"encoder weights: {name}", _refusal(lambda p=path: _fill(p)), canary)
+            _count(made, f"encoder weights: {name}", _refusal(partial(_fill, path)), canary)
     return made
 
 
