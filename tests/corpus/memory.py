@@ -61,16 +61,12 @@ def memory_faults(bed: Bed) -> Row:
         ):
             with bed.trial() as trial, patch.object(settle, "load_encoder", lambda *_, made=encoder: made):
                 record = _run(trial)
+                images = record.predicted
                 _check(made, name, record, {})
                 made.tally.add(trial.inspect(complete=True))
         with bed.trial() as trial, patch.object(settle, "load_encoder", lambda *_: ShortOfMemory(0, 9)):
-            _check(made, "room for no image at all", _run(trial), {"out_of_memory": bed_size(record)})
+            _check(made, "room for no image at all", _run(trial), {"out_of_memory": images})
     return made
-
-
-def bed_size(record: RunRecord) -> int:
-    """Return how many photos of a bed have an image."""
-    return record.predicted
 
 
 def _large_photo(pixels: int, memory: int) -> Callable[[Trial], None]:
