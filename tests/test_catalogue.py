@@ -21,7 +21,7 @@ from tests.corpus.mixed import unchecked_text
 def read(path: Path, **columns: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401
     pq.write_table(pa.table({"gridimage_id": [1]} | columns), path)
     wanted = ", ".join(columns)
-    return duckdb.sql(f"SELECT {wanted} FROM {catalogue_relation([str(path)], Config())}").fetchall()
+    return duckdb.execute(f"SELECT {wanted} FROM {catalogue_relation([str(path)], Config())}").fetchall()
 
 
 def test_bytes_that_are_no_utf8_become_question_marks(tmp_path: Path) -> None:

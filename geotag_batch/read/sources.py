@@ -67,4 +67,10 @@ def open_source(images: ImagesConfig, workspace_root: Path) -> ImageSource:
             f"images.root = {images.root!r} is neither a folder nor an http(s) URL",
             hint="mount the store as a folder, or serve it over http(s)",
         )
-    return LocalSource(workspace_root / Path(images.root).expanduser(), images.max_bytes)
+    try:
+        folder = Path(images.root).expanduser()
+    except RuntimeError as error:  # ~name of nobody
+        raise ConfigError(
+            f"images.root = {images.root!r} names no folder: {error}", hint="write its path out"
+        ) from error
+    return LocalSource(workspace_root / folder, images.max_bytes)

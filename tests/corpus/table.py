@@ -4,9 +4,11 @@ import tempfile
 from pathlib import Path
 
 from tests.corpus.mixed import CASES, run_mixed
+from tests.corpus.rows import input_rows
 from tests.faults.report import markdown_table
+from tests.faults.row import Row, rows_table
 
-__all__ = ["corpus_section"]
+__all__ = ["corpus_section", "inputs_section"]
 
 
 def corpus_section() -> tuple[str, bool]:
@@ -28,3 +30,14 @@ def corpus_section() -> tuple[str, bool]:
         f"without the cases.\n\n{markdown_table(('kind', 'case', 'expected', 'seen'), rows)}"
     )
     return text, good
+
+
+def inputs_section() -> tuple[str, bool]:
+    """Run the long form of the rows of bad input; return their section and whether every row is clean."""
+    made: list[Row] = []
+    with tempfile.TemporaryDirectory(prefix="geotag-inputs-") as folder:
+        for row in input_rows(Path(folder)):
+            made.append(row)
+            print(rows_table([row]).splitlines()[-1], flush=True)
+    cases = sum(row.cases for row in made)
+    return f"{rows_table(made)}\n\n{cases:,} cases.", all(row.tally.clean for row in made)
