@@ -33,9 +33,14 @@ __all__ = [
 ]
 
 
-def _key(  # noqa: ANN401
-    default: Any, doc: str, *, choices: tuple[str, ...] = (), least: float | None = None, most: float = 1e15
-) -> Any:
+def _key(
+    default: Any,  # noqa: ANN401
+    doc: str,
+    *,
+    choices: tuple[str, ...] = (),
+    least: float | None = None,
+    most: float = 1e15,
+) -> Any:  # noqa: ANN401
     return field(default=default, metadata={"doc": doc, "choices": choices, "least": least, "most": most})
 
 

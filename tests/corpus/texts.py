@@ -29,7 +29,7 @@ TITLES = (
             "HTML": '"><script>alert(1)</script><img src=x onerror=alert(1)></title></textarea>',
             "a template": "{{7*7}} ${x} {gridimage_id} %s %(x)s",
             "a formula for spreadsheets": '=HYPERLINK("http://example.invalid","x")',
-            "an @ formula": "@SUM(1+1)*cmd|' /C calc'!A0",
+            "a formula with an at sign": "@SUM(1+1)*cmd|' /C calc'!A0",
             "terminal escapes": "\x1b[31mred\x1b[0m \x1b]0;owned\x07 \x9b31m",
             "a forged log line": "photo\r\nERROR geotag: all lost",
             "backspaces": "good\b\b\b\bbad",
