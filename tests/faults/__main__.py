@@ -50,7 +50,11 @@ def _rows(folder: Path, bed: Bed, longer: Bed) -> list[Callable[[], Row]]:
     ]
 
 
-SECTIONS: dict[str, Callable[[], tuple[str, bool]]] = {"faults": faults, "inputs": inputs_section, "corpus": corpus_section}
+SECTIONS: dict[str, Callable[[], tuple[str, bool]]] = {
+    "faults": faults,
+    "inputs": inputs_section,
+    "corpus": corpus_section,
+}
 """Each generated section's maker, which returns its text and whether everything was as it should be."""
 
 
