@@ -1,22 +1,38 @@
 """The catalogue as SQL: its files checked against schemas/photos.v1.json, missing columns as typed nulls.
 
 DuckDB alone would read 7.5 as the id 8, take an id column from text, and drop a column that only later files have;
-so each file's own schema is looked at first.
+so each file's own schema is looked at first. Bytes in a text column that are not UTF-8, for which DuckDB would refuse
+the whole catalogue, become question marks.
 """
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from geotag_batch.config import Config
-from geotag_batch.duck import Connection, escape_glob, quote_identifier, quote_literal
+from geotag_batch.duck import (
+    Connection,
+    DuckError,
+    connect,
+    escape_glob,
+    quote_identifier,
+    quote_literal,
+)
 from geotag_batch.errors import CatalogueError
 from geotag_batch.schema import Column, load_schema
 from geotag_batch.workspace import Workspace
 
-__all__ = ["catalogue_files", "catalogue_glob", "catalogue_relation", "empty_catalogue_relation"]
+__all__ = [
+    "catalogue_files",
+    "catalogue_glob",
+    "catalogue_relation",
+    "empty_catalogue_relation",
+    "steady_catalogue",
+]
 
 
 def catalogue_glob(workspace: Workspace, config: Config) -> str:
@@ -50,45 +66,106 @@ def catalogue_relation(
     """
     image = (config.images.column or "image").lower()
     present: set[str] = set()
+    zoned: set[str] = set()
     for file in files:
-        present |= _check_file(file, image)
+        kinds = _check_file(file, image)
+        present |= kinds.keys()
+        zoned |= {name for name, kind in kinds.items() if pa.types.is_timestamp(kind) and kind.tz is not None}
     if config.images.column is not None and "image" not in present:
         raise CatalogueError(
             f"the catalogue has no column {config.images.column}, which images.column names",
             hint="name the column that holds each photo's path or URL, or use images.template",
         )
     columns = [column for column in load_schema("photos").columns if only is None or column.name in only]
-    chosen = ", ".join(
-        _select(column, column.name in present, image if column.name == "image" else column.name) for column in columns
-    )
+    chosen = ", ".join(_select(column, _source(column, image, present, zoned)) for column in columns)
     source = "[" + ", ".join(quote_literal(escape_glob(file)) for file in files) + "]"
     if glob is not None:
         source = quote_literal(glob)
-    return f"(SELECT {chosen} FROM read_parquet({source}, union_by_name = true, hive_partitioning = false))"
+    options = "union_by_name = true, hive_partitioning = false, utf8_validation = 'replace', can_have_nan = true"
+    return f"(SELECT {chosen} FROM read_parquet({source}, {options}))"
 
 
 def empty_catalogue_relation() -> str:
     """Return SQL for a catalogue without photos, for a workspace that has none yet."""
-    columns = (_select(column, False, column.name) for column in load_schema("photos").columns)
+    columns = (_select(column, "NULL") for column in load_schema("photos").columns)
     return f"(SELECT {', '.join(columns)} WHERE false)"
 
 
-def _select(column: Column, present: bool, source: str) -> str:
-    value = quote_identifier(source) if present else "NULL"
-    return f"CAST({value} AS {column.duckdb_type}) AS {quote_identifier(column.name)}"
+@contextmanager
+def steady_catalogue(workspace: Workspace, config: Config) -> Iterator[None]:
+    """Let a `with` block read the catalogue, more than once if need be, in one state of its files.
 
-
-def _check_file(file: str, image: str) -> set[str]:
-    """Return which of the schema's columns the file has; `image` is what it calls the image column."""
+    Raises CatalogueError naming the file if one was changed or taken away meanwhile, or if DuckDB stops at one (a
+    damaged page, or an id too large, shows only when it is read).
+    """
+    with connect() as connection:
+        before = _states(catalogue_files(connection, workspace, config))
     try:
+        yield
+    except DuckError as error:
+        _compare(before)
+        _blame(list(before), config, error)
+        raise
+    _compare(before)
+
+
+def _states(files: list[str]) -> dict[str, tuple[int, int, int]]:
+    states = {}
+    for file in files:
+        try:
+            status = os.stat(file)
+        except OSError as error:
+            raise CatalogueError(f"{file}: cannot be read: {error.strerror}", hint=_START_AGAIN) from error
+        states[file] = (status.st_ino, status.st_size, status.st_mtime_ns)
+    return states
+
+
+def _compare(before: Mapping[str, tuple[int, int, int]]) -> None:
+    for file, state in _states(list(before)).items():
+        if state != before[file]:
+            raise CatalogueError(f"{file}: was changed while it was read; nothing was done", hint=_START_AGAIN)
+
+
+def _blame(files: list[str], config: Config, error: DuckError) -> None:
+    """Raise CatalogueError for the first file at which DuckDB stops when it reads nothing else."""
+    for file in files:
+        try:
+            with connect() as connection:
+                connection.execute(f"SELECT bit_xor(hash(photo)) FROM {catalogue_relation([file], config)} AS photo")
+        except DuckError as trouble:
+            raise CatalogueError(f"{file}: cannot be read: {_first_line(trouble)}", hint=_RESTORE) from error
+
+
+def _first_line(error: DuckError) -> str:
+    return str(error).split("\n", 1)[0]
+
+
+_RESTORE = "restore the file, or leave it out of photos.path in geotag.toml"
+_START_AGAIN = "start again; an export had best write its files elsewhere and rename them into place"
+
+
+def _source(column: Column, image: str, present: set[str], zoned: set[str]) -> str:
+    """Return the SQL expression that a column comes from; times with a zone become UTC wherever they are read."""
+    if column.name not in present:
+        return "NULL"
+    name = quote_identifier(image if column.name == "image" else column.name)
+    return f"make_timestamp(epoch_us(CAST({name} AS TIMESTAMPTZ)))" if column.name in zoned else name
+
+
+def _select(column: Column, source: str) -> str:
+    return f"CAST({source} AS {column.duckdb_type}) AS {quote_identifier(column.name)}"
+
+
+def _check_file(file: str, image: str) -> dict[str, pa.DataType]:
+    """Return which of the schema's columns the file has, and as what; `image` is what it calls the image column."""
+    try:
+        if not Path(file).is_file():  # opening a FIFO would wait for ever
+            raise OSError("it is no plain file")
         schema = pq.read_schema(file)
-    except (OSError, pa.ArrowException) as error:
-        raise CatalogueError(
-            f"{file}: cannot be read as Parquet: {error}",
-            hint="restore the file, or leave it out of photos.path in geotag.toml",
-        ) from error
-    names = [name.lower() for name in schema.names]
-    present = set()
+        names = [name.lower() for name in schema.names]
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        raise CatalogueError(f"{file}: cannot be read as Parquet: {error}", hint=_RESTORE) from error
+    present: dict[str, pa.DataType] = {}
     for column in load_schema("photos").columns:
         source = image if column.name == "image" else column.name
         if names.count(source) > 1:
@@ -100,7 +177,7 @@ def _check_file(file: str, image: str) -> set[str]:
                     f"{file}: column {source} is {kind}, should be {column.type}",
                     hint="write the column with that type (schemas/photos.v1.json)",
                 )
-            present.add(column.name)
+            present[column.name] = kind
     if "gridimage_id" not in present:
         raise CatalogueError(
             f"{file}: has no column gridimage_id, only {', '.join(schema.names) or 'none'}",

@@ -33,8 +33,15 @@ __all__ = [
 ]
 
 
-def _key(default: Any, doc: str, *, choices: tuple[str, ...] = (), least: float | None = None) -> Any:  # noqa: ANN401
-    return field(default=default, metadata={"doc": doc, "choices": choices, "least": least})
+def _key(
+    default: Any,  # noqa: ANN401
+    doc: str,
+    *,
+    choices: tuple[str, ...] = (),
+    least: float | None = None,
+    most: float = 1e15,
+) -> Any:  # noqa: ANN401
+    return field(default=default, metadata={"doc": doc, "choices": choices, "least": least, "most": most})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +64,9 @@ class ImagesConfig:
         "full", "JPEGs at full size, or at the half, quarter or eighth that still covers the encoder's square: faster, "
         "a little other (geotag precision-check)", choices=("full", "scaled")
     )  # fmt: skip
-    decode_timeout: float = _key(20.0, "seconds after which a decoder is given up", least=0.1)
+    decode_timeout: float = _key(20.0, "seconds after which a decoder is given up", least=0.1, most=1e6)
     decode_memory: int = _key(2_000_000_000, "bytes of address space a decoding process may take", least=1)
-    fetch_timeout: float = _key(30.0, "seconds for one image over http(s), retries left aside", least=0.1)
+    fetch_timeout: float = _key(30.0, "seconds for one image over http(s), retries left aside", least=0.1, most=1e6)
     fetch_attempts: int = _key(4, "tries for what is transient: timeouts, resets, 429, 5xx", least=1)
     connections: int = _key(8, "images fetched at the same time over http(s)", least=1)
     allow_hosts: tuple[str, ...] = _key((), "other hosts that URLs of images.column may name")
@@ -101,7 +108,9 @@ class RunConfig:
         "auto", "processes that decode images; auto: from the cores and the device", choices=("auto",), least=1
     )
     max_failure_rate: float = _key(0.05, "share of first attempts that may fail, from 200 photos on", least=0.0)
-    retry_after_hours: float = _key(20.0, "first wait after a transient failure; doubles each time", least=0.0)
+    retry_after_hours: float = _key(
+        20.0, "first wait after a transient failure; doubles each time", least=0.0, most=1e5
+    )
     missing_image: str = _key(
         "fail", "a photo whose image cannot be had: fail, or score by a bundle's other heads", choices=("fail", "score")
     )
@@ -151,7 +160,7 @@ def load_config(workspace: Workspace, environ: Mapping[str, str] | None = None) 
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{path}: is not valid TOML: {error}") from error
     config = Config()
     for section, keys in document.items():
@@ -231,6 +240,8 @@ def _check(dotted: str, value: object, kinds: tuple[type, ...], rules: Mapping[s
         )
     if rules["least"] is not None and isinstance(value, int | float) and not value >= rules["least"]:
         raise ConfigError(f"{where}: {dotted} = {value!r} should be at least {rules['least']}")
+    if isinstance(value, int | float) and not value <= rules["most"]:
+        raise ConfigError(f"{where}: {dotted} = {value!r} should be at most {rules['most']:g}")
     return value
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from geotag_batch.errors import StorageError
+from geotag_batch.errors import ConfigError, StorageError
 from geotag_batch.resources import read_resource, resource_path
 from geotag_batch.schema import load_schema
 from geotag_batch.workspace import DATASET_PATTERNS, Workspace
@@ -71,7 +71,12 @@ def connect(
         settings["temp_directory"] = str(spill)
     if threads:
         settings["threads"] = threads
-    connection = duckdb.connect(str(database) if database else ":memory:", read_only=read_only, config=settings)
+    try:
+        connection = duckdb.connect(str(database) if database else ":memory:", read_only=read_only, config=settings)
+    except (duckdb.ParserException, duckdb.InvalidInputException) as error:
+        if not memory_limit:
+            raise
+        raise ConfigError(f"run.memory_limit = {memory_limit!r}: {error}", hint="for example 2GiB") from error
     connection.execute("SET TimeZone = 'UTC'")
     return connection
 

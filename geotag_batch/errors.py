@@ -134,6 +134,9 @@ class LockedError(GeotagError):
     exit_code = 75
 
 
+_LONGEST_MESSAGE = 1000
+
+
 class PhotoFailure(Exception):
     """One photo cannot be used.
 
@@ -145,7 +148,7 @@ class PhotoFailure(Exception):
         """Name the class and say in words what was seen."""
         super().__init__(error_class, message)
         self.error_class = error_class
-        self.message = message
+        self.message = message[:_LONGEST_MESSAGE].encode(errors="replace").decode()  # what was seen may be hostile
         self.image_signature = image_signature
 
     def __reduce__(self) -> tuple[object, ...]:

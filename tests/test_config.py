@@ -48,6 +48,9 @@ def test_flags_win_over_variables_and_variables_over_the_file(workspace: Workspa
         ("[images]\ncolumn = 'image'\ntemplate = 'x'\n", "both template and column"),
         ("run = 3\n", r"run should be a section, \[run\]"),
         ("[run\n", "is not valid TOML"),
+        ("x = " + "[" * 50_000, "is not valid TOML"),
+        ("[images]\ndecode_timeout = inf\n", r"images\.decode_timeout = inf should be at most 1e\+06"),
+        ("[run]\nretry_after_hours = 1e300\n", r"run\.retry_after_hours = 1e\+300 should be at most 100000"),
     ],
 )
 def test_a_wrong_key_or_value_is_named_with_the_nearest_known_one(

@@ -83,3 +83,9 @@ def test_quoted_text_comes_back_as_it_was(text: str) -> None:
 
 def test_a_column_of_vectors_keeps_its_length() -> None:
     assert load_schema("embeddings").arrow(768).field("image_embedding").type == pa.list_(pa.float16(), 768)
+
+
+def test_what_a_photo_failure_says_is_text_of_bounded_length() -> None:
+    failure = errors.PhotoFailure("fetch_error", "\ud800" + "x" * 5000)
+    assert failure.message.startswith("?x")
+    assert len(failure.message) == 1000

@@ -1,5 +1,6 @@
 """Weights files: read without running code in them, put into a model whole or not at all, fingerprint."""
 
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -45,6 +46,8 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     for name, tensor in content.items():
         if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
             raise EncoderError(f"{path}: {name!r} is {type(tensor).__name__}, not a tensor")
+        if tensor.layout is not torch.strided or tensor.is_meta or tensor.is_quantized:
+            raise EncoderError(f"{path}: {name!r} is no plain tensor of numbers")
         if name not in _NOT_WEIGHTS:
             weights[name] = tensor
     if all(name.startswith("module.") for name in weights):
@@ -65,7 +68,9 @@ def _read_pickle(path: Path) -> object:
         raise EncoderError(f"{path} is a TorchScript archive: a program, not plain weights", hint=_TORCHSCRIPT_HINT)
     try:
         # weights_only: nothing in the file is run. mmap: only what the model takes is read into memory.
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch muses about pickles that it is about to refuse
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except OSError as error:
         raise EncoderError(f"{path} cannot be read: {error}", hint="fetch it again, or check the disk") from error
     except Exception as error:  # pickle, zip and torch each have their own; torch's text advises to run the code

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,8 @@ def read_head_file(path: Path) -> HeadFile:
     Raises HeadError if the file is missing, broken, or holds anything else.
     """
     try:
+        if path.exists() and not path.is_file():  # a FIFO would be waited for
+            raise OSError("it is no plain file")
         data = path.read_bytes()
     except OSError as error:
         raise HeadError(f"{path} cannot be read: {error.strerror or error}", hint="name a head file (.pth)") from error
@@ -52,7 +55,10 @@ def read_head_file(path: Path) -> HeadFile:
 
 def _read_safetensors(data: bytes, path: Path) -> dict[str, NDArray[np.float32]]:
     try:
-        return {name: tensor.astype(np.float32) for name, tensor in safetensors.numpy.load(data).items()}
+        tensors = safetensors.numpy.load(data)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", np.exceptions.ComplexWarning)  # the imaginary parts would be dropped
+            return {name: tensor.astype(np.float32) for name, tensor in tensors.items()}
     except Exception as error:  # safetensors has its own error, NumPy others for number formats it does not know
         raise HeadError(f"{path} is no valid .safetensors file: {error}", hint="fetch the file again") from error
 
@@ -61,7 +67,9 @@ def _read_torch(data: bytes, path: Path) -> dict[str, NDArray[np.float32]]:
     import torch  # noqa: PLC0415  takes seconds, and only this format needs it
 
     try:
-        content: Any = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch muses about pickles that it is about to refuse
+            content: Any = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # pickle, zip and torch each have their own; torch's text advises to run the code
         raise HeadError(
             f"{path} is no plain state dict: it is damaged, of another kind, or needs code to be run",
@@ -73,5 +81,9 @@ def _read_torch(data: bytes, path: Path) -> dict[str, NDArray[np.float32]]:
         if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
             raise HeadError(
                 f"{path}: {name!r} is {type(tensor).__name__}, no tensor", hint="save the head's state_dict()"
+            )
+        if tensor.layout is not torch.strided or tensor.is_meta or tensor.is_complex() or tensor.is_quantized:
+            raise HeadError(
+                f"{path}: {name!r} is no plain tensor of numbers", hint="save the head's state_dict() as float32"
             )
     return {name: tensor.detach().to(torch.float32).numpy() for name, tensor in content.items()}

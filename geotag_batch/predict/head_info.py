@@ -103,7 +103,7 @@ def parse_head_info(data: bytes, path: Path) -> HeadInfo:
             members=tuple(map(str, document.get("members", ()))),
         )
         version, tag_ids = document["schema_version"], document["tag_ids"]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise HeadError(f"{path} is broken: {type(error).__name__}: {error}", hint=_AGAIN) from error
     if version != SCHEMA_VERSION:
         raise HeadError(f"{path} is of version {version}, this geotag-batch reads {SCHEMA_VERSION}", hint=_AGAIN)

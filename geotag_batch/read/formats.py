@@ -3,9 +3,8 @@
 Neither a file's name nor a server's Content-Type is trusted.
 """
 
-import struct
-
 from geotag_batch.errors import PhotoFailure
+from geotag_batch.read.jpeg import check_jpeg, has_end
 
 __all__ = ["check_whole", "ends_early", "image_format"]
 
@@ -78,7 +77,7 @@ def check_whole(name: str, data: bytes) -> None:
     `truncated`, or `corrupt` where a header promises more pixels than the bytes can hold.
     """
     if name == "JPEG":
-        _check_jpeg(data)
+        check_jpeg(data)
     elif name == "PNG" and b"IEND" not in data:
         raise PhotoFailure("truncated", "the PNG ends without its end chunk")
 
@@ -92,53 +91,4 @@ def ends_early(name: str, data: bytes) -> bool:
         return len(data) < directory + 2
     if name == "GIF":
         return not data.rstrip(b"\0").endswith(b";")
-    return (b"IEND" if name == "PNG" else b"\xff\xda") not in data
-
-
-_STANDALONE = {0x00, 0x01, *range(0xD0, 0xD9)}  # stuffing, TEM, RSTn, SOI: nothing that has a length follows
-_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # SOFn
-_LEAST_BITS = {0xC0: 2, 0xC1: 2, 0xC2: 1}
-"""Bits that each 8 x 8 block takes at the very least, by kind of frame (ITU-T T.81): a sequential one's DC code and
-end-of-block code, a progressive one's DC code. Arithmetic coding (other frames) has no such bound."""
-
-
-def _check_jpeg(data: bytes) -> None:
-    position, frame = 2, None
-    while (position := data.find(b"\xff", position)) >= 0 and position + 4 <= len(data):
-        marker, length = data[position + 1], int.from_bytes(data[position + 2 : position + 4], "big")
-        if marker in _FRAMES:
-            frame = (marker, data[position + 4 : position + 2 + length])
-        if marker == 0xDA:
-            return _check_scans(data, position + 2 + length, frame)
-        if marker == 0xFF:  # a fill byte
-            position += 1
-        else:
-            position += 2 if marker in _STANDALONE else 2 + length
-    raise PhotoFailure("truncated", "the JPEG ends before its first scan")
-
-
-def _check_scans(data: bytes, start: int, frame: tuple[int, bytes] | None) -> None:
-    if data.find(b"\xff\xd9", start) < 0:
-        raise PhotoFailure("truncated", "the JPEG ends without its end marker")
-    if frame is None:
-        raise PhotoFailure("corrupt", "the JPEG has no frame header")
-    least = _LEAST_BITS.get(frame[0], 0) * _count_blocks(frame[1]) // 8
-    if len(data) - start < least:
-        raise PhotoFailure("corrupt", f"the JPEG's header promises at least {least} bytes of pixels, more than it has")
-
-
-def _count_blocks(frame: bytes) -> int:
-    """Return how many 8 x 8 blocks a frame header announces, all components together."""
-    try:
-        height, width, count = struct.unpack_from(">xHHB", frame)
-        samplings = [frame[6 + 3 * i + 1] for i in range(count)]
-    except (struct.error, IndexError) as error:
-        raise PhotoFailure("corrupt", "the JPEG's frame header is cut short") from error
-    across = [sampling >> 4 for sampling in samplings]
-    down = [sampling & 15 for sampling in samplings]
-    if not samplings or not all((height, width, *across, *down)):
-        raise PhotoFailure("corrupt", f"the JPEG's header says {width} x {height} pixels")
-    return sum(
-        -(-width * h // (8 * max(across))) * -(-height * v // (8 * max(down)))
-        for h, v in zip(across, down, strict=True)
-    )
+    return b"IEND" not in data if name == "PNG" else not has_end(data)

@@ -160,7 +160,7 @@ class HttpSource:
                 raise PhotoFailure("fetch_timeout", "fetching was given up")
             with attempt:
                 yield
-        except HTTPError as error:
+        except (HTTPError, ValueError) as error:  # urllib3 lets a chunk of negative length through to the socket
             raise self._out_of_time() if attempt.over else _failure(error) from error
         finally:
             self._attempts.discard(attempt)
@@ -185,7 +185,7 @@ def _check_status(response: BaseHTTPResponse) -> None:
         raise PhotoFailure("missing", text)
     if status == 429 or status >= 500:
         failure = _TransientFailure("fetch_error", text)
-        with suppress(InvalidHeader):
+        with suppress(InvalidHeader, ValueError, OverflowError):  # urllib3 takes years and figures of any length
             failure.pause = Retry.DEFAULT.get_retry_after(response)
         if failure.pause is not None and failure.pause > _PATIENCE:
             raise PhotoFailure("fetch_error", f"{text} and asked for {failure.pause:.0f} seconds without requests")
@@ -208,7 +208,7 @@ def _signature(response: BaseHTTPResponse) -> str:
     return headers.get("etag") or f"{headers.get('content-length', '')}-{headers.get('last-modified', '')}"
 
 
-def _failure(error: HTTPError) -> PhotoFailure:
+def _failure(error: Exception) -> PhotoFailure:
     if isinstance(error, HTTPTimeoutError) and not isinstance(error, NewConnectionError):
         return _TransientFailure("fetch_timeout", "the server did not answer in time")
     text = f"{type(error).__name__}: {error}"

@@ -11,11 +11,21 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import GifImagePlugin, Image, JpegImagePlugin, MpoImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
+from PIL import (
+    GifImagePlugin,
+    Image,
+    ImageChops,
+    JpegImagePlugin,
+    MpoImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
 
 from geotag_batch.errors import PhotoFailure
 from geotag_batch.preprocess import Preprocess
 from geotag_batch.read.formats import check_whole, ends_early, image_format
+from geotag_batch.read.jpeg import ends_in_grey, lengthened
 
 __all__ = ["FetchedImage", "ImageLimits", "decode_image"]
 
@@ -68,6 +78,8 @@ def decode_image(
             if scaled:
                 image.draft(None, (preprocess.size, preprocess.size))
             image.load()
+            if name == "JPEG" and ends_in_grey(image):
+                _check_end(image, data)
             return _fit(_to_rgb(image), preprocess)
         except PhotoFailure:
             raise
@@ -82,6 +94,15 @@ def _check_size(width: int, height: int, limits: ImageLimits) -> None:
         raise PhotoFailure("bad_aspect", f"{width} x {height} pixels: a side of less than 8")
     if max(width, height) > 20 * min(width, height):
         raise PhotoFailure("bad_aspect", f"{width} x {height} pixels: one side more than 20 times the other")
+
+
+def _check_end(image: Image.Image, data: bytes) -> None:
+    """Refuse a JPEG whose pixels are not all its own, though an end marker stands at its end."""
+    other = Image.open(io.BytesIO(lengthened(data)), formats=["JPEG"])
+    other.draft(None, image.size)  # decoded at the same scale
+    other.load()
+    if other.size != image.size or ImageChops.difference(image, other).getbbox() is not None:
+        raise PhotoFailure("truncated", "the JPEG's data end before its pixels do, though an end marker follows")
 
 
 def _failure(error: Exception, name: str, data: bytes, pixels: int) -> PhotoFailure:

@@ -19,12 +19,16 @@ from geotag_batch.errors import PhotoFailure
 from geotag_batch.preprocess import Preprocess
 from geotag_batch.read.images import ImageLimits
 from geotag_batch.read.process import DecodeProcess
-from geotag_batch.read.sources import LocalSource, open_source
+from geotag_batch.read.sources import TRANSIENT_FETCHES, ImageSource, LocalSource, open_source
 from geotag_batch.read.worker import DecodeJob, DecodeSettings, LoadedImage
 
-__all__ = ["ImageLoader", "ImageRequest", "LoadedImage"]
+__all__ = ["ROOT_SUSPECT", "ImageLoader", "ImageRequest", "LoadedImage", "while_root_answers"]
+
+ROOT_SUSPECT = TRANSIENT_FETCHES | {"missing"}
+"""Failures that may be the image root's and not the photo's."""
 
 _BATCH = 8  # local files sent to a process together, which saves it the waiting for this one to answer
+_ROW_OF_FAILURES = 16  # after which the root is asked whether it is there
 _TICK = 0.1  # seconds between two looks at whether to stop
 
 
@@ -129,3 +133,16 @@ class ImageLoader:
             return DecodeJob(request.gridimage_id, request.reference)
         with self._fetching:
             return DecodeJob(request.gridimage_id, self._source.fetch(request.reference))
+
+
+def while_root_answers(images: Iterator[LoadedImage], source: ImageSource) -> Iterator[LoadedImage]:
+    """Yield `images`, and after each so many in a row that cannot be had ask whether the root is there at all.
+
+    A server that is down would otherwise be waited for, image by image, to the end of a chunk. Raises ImageRootError.
+    """
+    row = 0
+    for image in images:
+        row = row + 1 if image.failure is not None and image.failure.error_class in ROOT_SUSPECT else 0
+        if row and row % _ROW_OF_FAILURES == 0:
+            source.check_root()
+        yield image

@@ -9,7 +9,18 @@ from geotag_batch.read.http import HttpSource
 from geotag_batch.read.images import FetchedImage
 from geotag_batch.read.local import LocalSource
 
-__all__ = ["FetchedImage", "HttpSource", "ImageSource", "LocalSource", "image_reference", "open_source"]
+__all__ = [
+    "TRANSIENT_FETCHES",
+    "FetchedImage",
+    "HttpSource",
+    "ImageSource",
+    "LocalSource",
+    "image_reference",
+    "open_source",
+]
+
+TRANSIENT_FETCHES = frozenset({"io_error", "fetch_timeout", "fetch_error"})
+"""Failures that say nothing about the image itself, only that it could not be had just now."""
 
 
 class ImageSource(Protocol):
@@ -56,4 +67,10 @@ def open_source(images: ImagesConfig, workspace_root: Path) -> ImageSource:
             f"images.root = {images.root!r} is neither a folder nor an http(s) URL",
             hint="mount the store as a folder, or serve it over http(s)",
         )
-    return LocalSource(workspace_root / Path(images.root).expanduser(), images.max_bytes)
+    try:
+        folder = Path(images.root).expanduser()
+    except RuntimeError as error:  # ~name of nobody
+        raise ConfigError(
+            f"images.root = {images.root!r} names no folder: {error}", hint="write its path out"
+        ) from error
+    return LocalSource(workspace_root / folder, images.max_bytes)

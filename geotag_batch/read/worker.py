@@ -91,6 +91,10 @@ def _load(job: DecodeJob, settings: DecodeSettings) -> LoadedImage:
             image = settings.files.fetch(image)
         signature = image.signature
         pixels = decode_image(image.data, settings.preprocess, settings.limits, scaled=settings.scaled)
+    except MemoryError:  # a file too large for what is left
+        return LoadedImage.failed(
+            job.gridimage_id, PhotoFailure("decode_memory", "too little memory for the file", image_signature=signature)
+        )
     except PhotoFailure as failure:
         failure.image_signature = failure.image_signature or signature
         return LoadedImage.failed(job.gridimage_id, failure)

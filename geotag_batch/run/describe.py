@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from geotag_batch.catalogue import catalogue_files, catalogue_relation
+from geotag_batch.catalogue import catalogue_files, catalogue_relation, steady_catalogue
 from geotag_batch.config import Config
 from geotag_batch.draw.describe import (
     Example,
@@ -42,7 +42,11 @@ class Description:
 def describe(workspace: Workspace, config: Config, out: Path | None = None) -> Description:
     """Describe the catalogue in `out`, by default reports/describe. Raises CatalogueError or StorageError."""
     limit = config.run.memory_limit
-    with storage_trouble(workspace.root), connect(memory_limit=limit, spill=workspace.cache) as connection:
+    with (
+        storage_trouble(workspace.root),
+        connect(memory_limit=limit, spill=workspace.cache) as connection,
+        steady_catalogue(workspace, config),
+    ):
         relation = catalogue_relation(catalogue_files(connection, workspace, config), config, only=_COLUMNS)
         connection.execute(f"CREATE TEMP VIEW catalogue AS FROM {relation}")
         execute_file(connection, "describe", "known", {"tags": list(tag_names())})

@@ -114,15 +114,29 @@ class Embedder:
         started = time.monotonic()
         titles = chunk.rows.column("title").take(rows).to_pylist()
         new = [title for title in dict.fromkeys(titles) if title not in self._titles]
-        if new:
-            self._titles.update(zip(new, _as_stored(self.encoder.encode_titles(new)), strict=True))
-        self.titles_encoded += len(new)
+        self._encode_titles(new)
         for row, title in zip(rows, titles, strict=True):
+            if title not in self._titles:
+                chunk.failures[int(row)] = PhotoFailure("out_of_memory", "the encoder ran out of memory at the title")
+                continue
             self._titles.move_to_end(title)
             self._store(chunk, int(row), chunk.vectors.title, chunk.vectors.has_title, self._titles[title])
         while len(self._titles) > _TITLES_KEPT:
             self._titles.popitem(last=False)
         self.seconds["encode_titles"] += time.monotonic() - started
+
+    def _encode_titles(self, titles: list[str]) -> None:
+        """Add the vectors of `titles` to those kept, but for a title that takes too much memory all by itself."""
+        try:
+            vectors = _as_stored(self.encoder.encode_titles(titles)) if titles else ()
+        except EncoderMemoryError:
+            half = len(titles) // 2
+            if half:
+                self._encode_titles(titles[:half])
+                self._encode_titles(titles[half:])
+            return
+        self._titles.update(zip(titles, vectors, strict=True))
+        self.titles_encoded += len(titles)
 
     def _store(
         self,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from geotag_batch.atomic import make_folder, publish
-from geotag_batch.catalogue import catalogue_files, catalogue_relation
+from geotag_batch.catalogue import catalogue_files, catalogue_relation, steady_catalogue
 from geotag_batch.config import Config
 from geotag_batch.duck import Connection, StorageTrouble, connect
 from geotag_batch.errors import CatalogueError, StorageError
@@ -133,7 +133,8 @@ class _Ingest:
         others = [file for file in self._catalogue_files() if not (final.exists() and final.samefile(file))]
         if not others:
             return
-        photos, first = staged.overlap(catalogue_relation(others, self.config, only=("gridimage_id",)))
+        with steady_catalogue(self.workspace, self.config):
+            photos, first = staged.overlap(catalogue_relation(others, self.config, only=("gridimage_id",)))
         if photos:
             raise CatalogueError(
                 f"{photos} of these photos are in the catalogue already, the first is {first}; it would have them "

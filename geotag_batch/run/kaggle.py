@@ -12,6 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from geotag_batch import atomic
+from geotag_batch.catalogue import steady_catalogue
 from geotag_batch.config import Config
 from geotag_batch.duck import Connection, execute_file, fetch_arrow
 from geotag_batch.errors import InputError
@@ -118,14 +119,15 @@ def _decide(
 
 
 def _stored(workspace: Workspace, config: Config, head: Head, asked: NDArray[np.int64]) -> pa.Table:
-    connection = open_catalogue(workspace, config)
-    try:
-        known = _known(connection, asked)
-        selection = Selection(select="all", ids=known, redo_before=datetime.max)
-        prepare(connection, target_of(head.info), selection)
-        return fetch_arrow(connection, "train", "labelled")
-    finally:
-        connection.close()
+    with steady_catalogue(workspace, config):
+        connection = open_catalogue(workspace, config)
+        try:
+            known = _known(connection, asked)
+            selection = Selection(select="all", ids=known, redo_before=datetime.max)
+            prepare(connection, target_of(head.info), selection)
+            return fetch_arrow(connection, "train", "labelled")
+        finally:
+            connection.close()
 
 
 def _known(connection: Connection, asked: NDArray[np.int64]) -> tuple[int, ...]:

@@ -18,29 +18,28 @@ from geotag_batch.config import Config
 from geotag_batch.encode.encoder import Encoder
 from geotag_batch.errors import EncoderError, FailureBudgetError, GeotagError
 from geotag_batch.predict.bundle import Scorer
-from geotag_batch.read.loader import ImageLoader, LoadedImage
+from geotag_batch.read.loader import ROOT_SUSPECT, ImageLoader, LoadedImage, while_root_answers
 from geotag_batch.read.process import warm_up
 from geotag_batch.read.sources import ImageSource
 from geotag_batch.run.capacity import batch_size, decoding_workers
 from geotag_batch.run.chunk import ChunkResult, tag_chunk
 from geotag_batch.run.embed import Embedder
 from geotag_batch.run.feed import ChunkFeed
-from geotag_batch.run.plan import TRANSIENT_FETCHES, Plan
+from geotag_batch.run.plan import Plan
 from geotag_batch.run.report import RunReporter
 from geotag_batch.run.settle import load_settled
 from geotag_batch.run.stop import Stop
 from geotag_batch.run.tables import Stamp
+from geotag_batch.run.views import refresh_views
 from geotag_batch.workspace import Workspace
 from geotag_batch.write.dataset import ChunkName, commit_chunk, stored_weights
 from geotag_batch.write.runs import RunRecord, utc_now, write_run_record
-from geotag_batch.write.views import rebuild_views, views_are_stale
 
 __all__ = ["ChunkLoop"]
 
 logger = logging.getLogger("geotag")
 
 _BUDGET_FROM = 200  # first attempts; below that a few bad photos say nothing about the archive
-_ROOT_SUSPECT = TRANSIENT_FETCHES | {"missing"}
 
 
 class ChunkLoop:
@@ -68,7 +67,7 @@ class ChunkLoop:
                 with self._reporter.running(), ExitStack() as tools:
                     self._do_chunks(head, encoder, stop, tools)
                 self._finish(*self._ending(stop))
-                rebuild_views(self._workspace, self._config)
+                refresh_views(self._workspace, self._config)
         except BaseException as error:
             with contextlib.suppress(GeotagError):  # a full disk may refuse the record too; then it stays "running"
                 if isinstance(error, GeotagError):
@@ -133,7 +132,8 @@ class ChunkLoop:
         workers = decoding_workers(self._config.run, encoder.device)
         loader = tools.enter_context(ImageLoader(self._config.images, root, encoder.preprocess, workers))
         stop.when_signalled(loader.stop)
-        return loader.load(feed.requests(), look_ahead=max(64, 4 * embedder.batch_size))
+        images = loader.load(feed.requests(), look_ahead=max(64, 4 * embedder.batch_size))
+        return while_root_answers(images, self._source)
 
     def _stamp(self, embedder: Embedder | None) -> Stamp:
         return Stamp(
@@ -148,8 +148,7 @@ class ChunkLoop:
     def _check(self, result: ChunkResult) -> None:
         """Refuse to commit failures that say more about the image root, or the archive, than about the photos."""
         troubles = result.failures + result.without_image
-        suspect = sum(count for name, count in troubles.items() if name in _ROOT_SUSPECT)
-        if troubles["missing"] or suspect * 2 > result.photos:
+        if troubles.keys() & ROOT_SUSPECT:
             self._source.check_root()
         self._attempts += result.first_attempts
         self._first_failures += result.first_failures
@@ -192,8 +191,8 @@ class ChunkLoop:
         )
         write_run_record(self._workspace, self.record)
         written = {name for name in ("embeddings", "failures", "predictions") if getattr(result.tables, name).num_rows}
-        if not written <= self._written and views_are_stale(self._workspace, self._config):
-            rebuild_views(self._workspace, self._config)  # a dataset has got its first file
+        if not written <= self._written:  # a dataset may have got its first file
+            refresh_views(self._workspace, self._config, only_stale=True)
         self._written |= written
         self._reporter.committed(self.record)
 

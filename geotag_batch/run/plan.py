@@ -10,6 +10,7 @@ from types import TracebackType
 
 import pyarrow as pa
 
+from geotag_batch.catalogue import steady_catalogue
 from geotag_batch.config import Config
 from geotag_batch.duck import Connection, storage_trouble
 from geotag_batch.errors import PhotoFailure, StorageError
@@ -26,14 +27,11 @@ from geotag_batch.read.photos import (
     prepare,
     reasons,
 )
-from geotag_batch.read.sources import image_reference, open_source
+from geotag_batch.read.sources import TRANSIENT_FETCHES, image_reference, open_source
 from geotag_batch.workspace import Workspace
 from geotag_batch.write.runs import RunRecord, read_run_records, utc_now
 
 __all__ = ["Plan", "Selection", "make_plan", "target_of"]
-
-TRANSIENT_FETCHES = frozenset({"io_error", "fetch_timeout", "fetch_error"})
-"""Failures that say nothing about the image itself, only that it could not be had just now."""
 
 _EMBEDDING_BYTES = 2 * 2 + 0.25  # two float16 vectors' bytes per element of one; a quarter for the rest of the row
 _PREDICTION_BYTES = 320  # 49 float32 scores, of which zstd saves little, tags and the rest of the row
@@ -137,12 +135,9 @@ def _make_plan(workspace: Workspace, config: Config, selection: Selection, targe
     if target is None:
         target = target_of(current_head_info(workspace, config))
     now = utc_now()
-    connection = open_catalogue(workspace, config)
+    with steady_catalogue(workspace, config):
+        connection = _plan_over(workspace, config, selection, target, now)
     try:
-        prepare(connection, target, selection)
-        if selection.check_images:
-            _look_at_images(connection, workspace, config)
-        plan_pending(connection, target, selection, now)
         every = reasons(connection, None)
         pending = sum(reason.photos for reason in every)
         total = pending if selection.limit is None else min(pending, selection.limit)
@@ -164,6 +159,20 @@ def _make_plan(workspace: Workspace, config: Config, selection: Selection, targe
         bytes_free=shutil.disk_usage(workspace.root).free,
         seconds=_estimate(read_run_records(workspace), target, chosen),
     )
+
+
+def _plan_over(workspace: Workspace, config: Config, selection: Selection, target: Target, now: datetime) -> Connection:
+    """Return a connection with the table `pending`; from then on nothing reads the catalogue."""
+    connection = open_catalogue(workspace, config)
+    try:
+        prepare(connection, target, selection)
+        if selection.check_images:
+            _look_at_images(connection, workspace, config)
+        plan_pending(connection, target, selection, now)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _bytes_needed(chosen: list[Reason], target: Target, dim: int = 512) -> int:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from geotag_batch.atomic import remove_committed
-from geotag_batch.catalogue import catalogue_files, catalogue_relation
+from geotag_batch.catalogue import catalogue_files, catalogue_relation, steady_catalogue
 from geotag_batch.config import Config
 from geotag_batch.duck import connect, dataset_relation, execute_file, storage_trouble
 from geotag_batch.errors import CatalogueError, StorageError, UsageError
@@ -110,7 +110,11 @@ def _whole_files(workspace: Workspace, dataset: str, key: str, names: Iterable[s
 
 def _withdrawn(workspace: Workspace, config: Config) -> Iterator[Removal]:
     limit = config.run.memory_limit
-    with storage_trouble(workspace.root), connect(memory_limit=limit, spill=workspace.cache) as connection:
+    with (
+        storage_trouble(workspace.root),
+        connect(memory_limit=limit, spill=workspace.cache) as connection,
+        steady_catalogue(workspace, config),
+    ):
         files = catalogue_files(connection, workspace, config)
         relation = catalogue_relation(files, config, only=("gridimage_id",))
         connection.execute(f"CREATE TEMP VIEW catalogue AS FROM {relation}")

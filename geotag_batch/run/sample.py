@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geotag_batch.catalogue import catalogue_files, catalogue_relation
+from geotag_batch.catalogue import catalogue_files, catalogue_relation, steady_catalogue
 from geotag_batch.config import Config
 from geotag_batch.duck import connect, fetch_arrow, storage_trouble
 from geotag_batch.errors import InputError
@@ -74,7 +74,11 @@ def _choose(
 ) -> tuple[list[dict[str, Any]], list[ImageRequest]]:
     only = ("gridimage_id", "title", "grid_reference", "wgs84_lat", "wgs84_long", "image")
     limit = config.run.memory_limit
-    with storage_trouble(workspace.root), connect(memory_limit=limit, spill=workspace.cache) as connection:
+    with (
+        storage_trouble(workspace.root),
+        connect(memory_limit=limit, spill=workspace.cache) as connection,
+        steady_catalogue(workspace, config),
+    ):
         relation = catalogue_relation(catalogue_files(connection, workspace, config), config, only=only)
         connection.execute(f"CREATE TEMP VIEW catalogue AS FROM {relation}")
         asked = {"photos": photos, "from_end": from_end}

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from geotag_batch.catalogue import steady_catalogue
 from geotag_batch.config import Config
 from geotag_batch.duck import execute_file, fetch_arrow
 from geotag_batch.errors import InputError, StorageError
@@ -164,13 +165,14 @@ def _labelled(workspace: Workspace, config: Config, wanted: Wanted) -> pa.Table:
     select: Literal["labelled", "tagged"] = "labelled" if wanted.decisions else "tagged"
     everything = Selection(select=select, redo_before=datetime.max)  # not only what is still to be done
     target = Target(wanted.encoder_id, None, None, (), wanted.rule.grids, wanted.rule.wgs84_fallback)
-    connection = open_catalogue(workspace, config)
-    try:
-        prepare(connection, target, everything)
-        execute_file(connection, "train", "reviewed", {"used": wanted.decisions})
-        return fetch_arrow(connection, "train", "labelled")
-    finally:
-        connection.close()
+    with steady_catalogue(workspace, config):
+        connection = open_catalogue(workspace, config)
+        try:
+            prepare(connection, target, everything)
+            execute_file(connection, "train", "reviewed", {"used": wanted.decisions})
+            return fetch_arrow(connection, "train", "labelled")
+        finally:
+            connection.close()
 
 
 def label_matrix(tags: pa.ChunkedArray) -> tuple[NDArray[np.bool_], dict[str, int]]:

@@ -101,7 +101,7 @@ def _read(workspace: Workspace, run_id: str) -> RunRecord:
             if values[name] is not None:
                 values[name] = datetime.fromisoformat(values[name])
         return RunRecord(**values)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise StorageError(f"{path}: is not a readable run record: {error}", hint="run `geotag verify`") from error
 
 

@@ -10,12 +10,12 @@ SELECT
         WHEN {{head}} IS NULL THEN hash(md5(coalesce(title, '')), true)
         ELSE hash(
             CASE WHEN {{uses_title}} THEN md5(coalesce(title, '')) END,
-            round(coalesce(latitude, CASE WHEN {{wgs84_fallback}} THEN wgs84_lat END) * 1e5)::INTEGER,
-            round(coalesce(longitude, CASE WHEN {{wgs84_fallback}} THEN wgs84_long END) * 1e5)::INTEGER,
+            round(coalesce(latitude, CASE WHEN {{wgs84_fallback}} AND on_earth THEN wgs84_lat END) * 1e5)::INTEGER,
+            round(coalesce(longitude, CASE WHEN {{wgs84_fallback}} AND on_earth THEN wgs84_long END) * 1e5)::INTEGER,
             {{policy}}
         )
     END AS made_from
-FROM {{catalogue}}
+FROM (SELECT *, wgs84_lat BETWEEN -90 AND 90 AND wgs84_long BETWEEN -180 AND 180 AS on_earth FROM {{catalogue}})
 LEFT JOIN location USING (grid_reference)
 WHERE
     (

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from tests.corpus.table import corpus_section, inputs_section
 from tests.faults import company, cuts, disk, kills, moments
 from tests.faults.report import write_section
 from tests.faults.row import Row, rows_table
@@ -50,7 +51,11 @@ def _rows(folder: Path, bed: Bed, longer: Bed) -> list[Callable[[], Row]]:
     ]
 
 
-SECTIONS: dict[str, Callable[[], tuple[str, bool]]] = {"faults": faults}
+SECTIONS: dict[str, Callable[[], tuple[str, bool]]] = {
+    "faults": faults,
+    "inputs": inputs_section,
+    "corpus": corpus_section,
+}
 """Each generated section's maker, which returns its text and whether everything was as it should be."""
 
 

@@ -18,7 +18,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer, and count."""
         self.server.asked[self.path] += 1
-        behaviour = self.server.behaviours.get(self.path)
+        behaviour = self.server.behaviours.get(self.path, self.server.fallback)
         if behaviour is None:
             self.answer(404, b"no such image")
         else:
@@ -57,7 +57,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """`behaviours` by path, `asked` counts requests by path."""
+    """`behaviours` by path, `fallback` for other paths; `asked` counts requests by path."""
 
     daemon_threads = True
 
@@ -65,6 +65,7 @@ class Server(ThreadingHTTPServer):
         """Listen on a free port."""
         super().__init__(("127.0.0.1", 0), Handler)
         self.behaviours: dict[str, Callable[[Handler], None]] = {}
+        self.fallback: Callable[[Handler], None] | None = None
         self.asked: Counter[str] = Counter()
         self.stopping = Event()
         self.root = f"http://127.0.0.1:{self.server_port}"

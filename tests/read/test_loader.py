@@ -16,9 +16,9 @@ import pytest
 from PIL import Image
 
 from geotag_batch.config import ImagesConfig
-from geotag_batch.errors import ConfigError
-from geotag_batch.read.images import ImageLimits, decode_image
-from geotag_batch.read.loader import ImageLoader, ImageRequest, LoadedImage
+from geotag_batch.errors import ConfigError, ImageRootError, PhotoFailure
+from geotag_batch.read.images import FetchedImage, ImageLimits, decode_image
+from geotag_batch.read.loader import ImageLoader, ImageRequest, LoadedImage, while_root_answers
 from tests.read.pictures import TINY, encoded, picture, scan_bomb
 from tests.read.server import Handler, Server, running_server
 
@@ -308,6 +308,42 @@ def test_images_of_a_server_are_fetched_a_few_at_a_time_and_in_order(server: Ser
     np.testing.assert_array_equal(loaded[40].pixels, decode_image(encoded(picture(64, 48, seed=40)), TINY, limits))
     assert 1 < most <= 3
     assert max(server.asked.values()) == 1
+
+
+class _Root:
+    """An image source of which only the root matters: it answers until it is `down`."""
+
+    def __init__(self) -> None:
+        self.down, self.asked = False, 0
+
+    def check_root(self) -> None:
+        self.asked += 1
+        if self.down:
+            raise ImageRootError("down")
+
+    def signature(self, reference: str) -> str:
+        raise NotImplementedError
+
+    def fetch(self, reference: str) -> FetchedImage:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+
+def test_after_sixteen_images_in_a_row_that_cannot_be_had_the_root_is_asked() -> None:
+    root = _Root()
+    missing = LoadedImage.failed(1, PhotoFailure("fetch_error", "reset"))
+    broken = LoadedImage.failed(1, PhotoFailure("corrupt", "bad"))
+    assert len(list(while_root_answers(iter([broken] * 100 + ([missing] * 15 + [broken]) * 9), root))) == 244
+    assert root.asked == 0
+    assert len(list(while_root_answers(iter([missing] * 40), root))) == 40
+    assert root.asked == 2
+    root.down = True
+    images = while_root_answers(iter([missing] * 40), root)
+    with pytest.raises(ImageRootError):
+        list(images)
+    assert root.asked == 3
 
 
 def stall(request: Handler) -> None:

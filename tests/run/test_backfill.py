@@ -308,6 +308,23 @@ def test_when_memory_runs_out_the_batch_halves_and_the_run_goes_on(
     assert made.rows("SELECT gridimage_id, stage, encoder_id FROM failures") == [(3, "encode", FakeEncoder.encoder_id)]
 
 
+class _ShortOfTitles(FakeEncoder):
+    """Takes two titles at a time, and "Photo 3" not even alone."""
+
+    def encode_titles(self, titles: Sequence[str]) -> NDArray[np.float32]:
+        if len(titles) > 2 or "Photo 3" in titles:
+            raise EncoderMemoryError("too much")
+        return super().encode_titles(titles)
+
+
+def test_a_title_that_does_not_fit_into_memory_costs_its_photos(archive: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = archive(11)
+    monkeypatch.setattr(formats, "load_encoder", lambda *_: _ShortOfTitles())
+    record = made.backfill()
+    assert (record.predicted, record.failures) == (9, {"out_of_memory": 2})
+    assert made.rows("SELECT gridimage_id FROM failures ORDER BY 1") == [(3,), (10,)]
+
+
 class _Overflowing(FakeEncoder):
     """Gives a title vector that float16 cannot hold."""
 

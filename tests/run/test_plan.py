@@ -3,13 +3,14 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from types import SimpleNamespace
 
 import pytest
 
-from geotag_batch.config import load_config
-from geotag_batch.errors import HeadError, StorageError
+from geotag_batch.config import RunConfig, load_config
+from geotag_batch.errors import ConfigError, HeadError, StorageError
 from geotag_batch.run.plan import Selection, make_plan
 from geotag_batch.run.report import plan_json, plan_text
 from geotag_batch.workspace import Workspace
@@ -58,6 +59,12 @@ def test_a_run_that_cannot_fit_on_the_disk_refuses_to_start(archive: Make, monke
     with pytest.raises(StorageError, match=r"this run needs about 67 MB, 1 MB are free"):
         made.backfill()
     assert not made.workspace.runs.exists()
+
+
+def test_a_memory_limit_that_is_none_is_named(archive: Make) -> None:
+    made = archive(1)
+    with pytest.raises(ConfigError, match=r"run\.memory_limit = 'lots'"):
+        make_plan(made.workspace, replace(made.config, run=RunConfig(memory_limit="lots")), Selection())
 
 
 def test_a_plan_without_a_head_says_what_to_do(workspace: Workspace) -> None:
