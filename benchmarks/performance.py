@@ -79,7 +79,8 @@ def _machine() -> Row:
             flag for flag in ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16") if flag in flags
         ],
         "versions": {
-            name: version(name) for name in ("torch", "open_clip_torch", "duckdb", "pyarrow", "pillow", "numpy")
+            name: version(name).partition("+")[0]
+            for name in ("torch", "open_clip_torch", "duckdb", "pyarrow", "pillow", "numpy")
         },
     }
 

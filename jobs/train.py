@@ -28,7 +28,7 @@ from .options import configured, modalities_type, workspace_option
 @click.option("--batch-size", type=click.IntRange(min=1), help="At most so many photos in a batch (4096).")
 @click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), help="By default the paper's.")
 @click.option("--weight-decay", type=click.FloatRange(min=0), help="By default the paper's.")
-@click.option("--rejected-weight", type=click.FloatRange(min=0), help="How much a tag that people rejected counts (5).")
+@click.option("--rejected-weight", type=click.FloatRange(min=0), help="How much a tag that people rejected counts (2).")
 @click.option("--without-decisions", is_flag=True, help="Learn from contributors' tags alone.")
 @click.option("--max-tags", type=click.IntRange(min=1), help="Leave out photos with more tags than this (5).")
 @click.option(

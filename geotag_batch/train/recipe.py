@@ -21,7 +21,8 @@ class Recipe:
 
     `batch_size` is the most: a small archive still gets 16 steps an epoch. The learning rate falls as a cosine over
     `cosine_epochs` epochs (T_max), rises for as many, and so on. `max_tags`: photos with more are left out.
-    `rejected_weight`: how much a tag that people rejected counts in the loss, where each other tag counts 1.
+    `rejected_weight`: how much a tag that people rejected counts in the loss, where each other tag counts 1: one
+    that contributors did not give may be right all the same, a rejected one is not.
     `gradients`: what the products that make the first layer's gradient are rounded to, their sums being float32;
     everything else is float32. Where a CPU multiplies bfloat16 natively, an MLP's epoch takes a fifth less time.
     """
@@ -37,9 +38,7 @@ class Recipe:
     patience: int = 10
     seed: int = 0
     max_tags: int = 5
-    rejected_weight: float = (
-        5.0  # a rejected tag is certain; one that contributors did not give may be right all the same
-    )
+    rejected_weight: float = 2.0
     gradients: Literal["float32", "bfloat16"] = "float32"
 
     @classmethod

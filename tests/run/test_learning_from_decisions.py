@@ -81,7 +81,7 @@ def test_after_200_decisions_a_head_learns_from_them_and_the_evaluation_shows_it
     used = report.photos.decisions
     assert used.given + used.rejected == 200
     assert report.head.provenance["decisions"]["photos"] == used.photos > 140
-    assert report.head.provenance["recipe"]["rejected_weight"] == 5.0
+    assert report.head.provenance["recipe"]["rejected_weight"] == 2.0
     assert "people's decisions on" in (made.workspace.head_dir(report.head.head_id) / "README.md").read_text()
 
     document = evaluate(made.workspace, made.config, Question((before, report.head.head_id), resamples=100)).document
