@@ -98,7 +98,12 @@ def test_verify_is_clean_until_something_is_wrong(geotag: Geotag, filled: tuple[
     assert "things are wrong" in errors
     code, out, _ = geotag("verify", "--format", "json")
     assert code == 1
-    assert any("cannot be read" in problem["what"] for problem in json.loads(out)["problems"])
+    assert any("its bytes are not those" in problem["what"] for problem in json.loads(out)["problems"])
+    code, out, _ = geotag("verify", "--repair")
+    assert code == 0
+    assert out.startswith("set aside failures/run_date=2026-01-01/")
+    code, out, _ = geotag("verify", "--repair", "--format", "json")
+    assert (code, json.loads(out)["repair"]["moved"]) == (0, [])
 
 
 def test_prune_says_what_and_how_much_and_asks_first(geotag: Geotag, filled: tuple[Workspace, str, str]) -> None:
