@@ -51,6 +51,7 @@ class RunRecord:
     policy_id: str | None = None
     precision: str | None = None
     device: str | None = None
+    canary: str | None = None
     chunks: int = 0
     photos: int = 0
     predicted: int = 0
@@ -141,7 +142,7 @@ _JSON_TYPES: dict[str, tuple[type, ...]] = {
 def _require_types(values: dict[str, Any], run_id: str) -> None:
     """Raise TypeError unless a record's values have their schema's types; one that has not would break the view."""
     for column in load_schema("run").columns:
-        value, kinds = values[column.name], _JSON_TYPES[column.type]
+        value, kinds = values.get(column.name), _JSON_TYPES[column.type]  # an older version may lack one
         if value is None and column.nullable:
             continue
         parts = [value]
