@@ -9,6 +9,7 @@ from geotag_batch.run.verify_text import verify_json, verify_text
 from geotag_batch.workspace import Workspace
 
 from .options import configured, format_option, workspace_option
+from .say import say
 
 
 @click.command()
@@ -28,7 +29,7 @@ def command(workspace: Workspace, mend: bool, format_: str) -> None:
     """
     done = repair(workspace, configured(workspace)) if mend else None
     report = done.report if done else verify(workspace)
-    click.echo(verify_json(report, done) if format_ == "json" else verify_text(report, done))
+    say(verify_json(report, done) if format_ == "json" else verify_text(report, done))
     if report.problems:
         raise VerifyError(
             f"{len(report.problems)} things are wrong in {workspace.root}",

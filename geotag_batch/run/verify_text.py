@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict
 
+from geotag_batch.printable import one_line
 from geotag_batch.run.findings import Report
 from geotag_batch.run.repair import Repair
 
@@ -20,8 +21,8 @@ def verify_json(report: Report, done: Repair | None) -> str:
 def verify_text(report: Report, done: Repair | None) -> str:
     """Return the report as lines of text, what a repair did before it."""
     lines = _repair_lines(done) if done is not None else []
-    lines += [f"note: {note}" for note in report.notes]
-    lines += [f"WRONG {problem.where}: {problem.what}" for problem in report.problems]
+    lines += [one_line(f"note: {note}") for note in report.notes]
+    lines += [one_line(f"WRONG {problem.where}: {problem.what}") for problem in report.problems]
     rows = ", ".join(f"{count:,} {dataset}" for dataset, count in report.rows.items()) or "no rows"
     return "\n".join([*lines, f"{report.files:,} files read: {rows}; {len(report.problems) or 'nothing'} wrong"])
 
@@ -30,7 +31,7 @@ def _repair_lines(done: Repair) -> list[str]:
     lines = []
     for file in done.moved:
         rows = f" ({file.rows:,} rows)" if file.rows else ""
-        lines.append(f"set aside {file.file}{rows}: {'; '.join(file.why)}")
+        lines.append(one_line(f"set aside {file.file}{rows}: {'; '.join(file.why)}"))
     for each in done.missing:
         more = "more" if each.rows < 0 else "fewer"
         lines.append(f"run {each.run_id} has {abs(each.rows):,} {each.dataset} {more} than its record counts: noted")
