@@ -6,7 +6,6 @@ made again from their files, the views are rebuilt, staged leftovers removed. It
 again.
 """
 
-import shutil
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ from geotag_batch.config import Config
 from geotag_batch.run.check_counts import missing_rows
 from geotag_batch.run.check_file import Checked
 from geotag_batch.run.findings import Findings, Report
+from geotag_batch.run.leftovers import remove_leftovers
 from geotag_batch.run.lock import hold_lock
 from geotag_batch.run.verify import look
 from geotag_batch.workspace import Workspace
@@ -50,7 +50,7 @@ def repair(workspace: Workspace, config: Config) -> Repair:
     """
     done = Repair()
     with hold_lock(workspace):
-        shutil.rmtree(workspace.staging, ignore_errors=True)  # left by a killed command: we hold the lock
+        remove_leftovers(workspace)
         findings = _set_broken_aside(workspace, done)
         _mend_records(findings, done)
         findings = look(workspace, busy=False, known=findings.checked)

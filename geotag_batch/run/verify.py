@@ -168,7 +168,7 @@ def _take_notes(findings: Findings, *, busy: bool) -> None:
     workspace, notes = findings.workspace, findings.report.notes
     staged = sum(1 for path in workspace.staging.rglob("*") if path.is_file())
     if staged and not busy:
-        notes.append(f"{staged} staged files of an interrupted run; the next run removes them")
+        notes.append(f"{staged} staged files of an interrupted command; a later run removes them")
     without = [
         path
         for path, checked in findings.checked.items()

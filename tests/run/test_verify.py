@@ -156,7 +156,7 @@ def test_a_run_that_was_killed_before_it_could_count_is_not_wrong(workspace: Wor
     assert report.problems == []
     assert report.notes == [
         f"run {RUN_1} was interrupted; what it committed is good",
-        "1 staged files of an interrupted run; the next run removes them",
+        "1 staged files of an interrupted command; a later run removes them",
     ]
 
 
