@@ -19,8 +19,8 @@ from .say import say
 def command(workspace: Workspace, sql: str, format_: str, raw: bool) -> None:
     """Run one SELECT over the views of review.duckdb; "-" reads it from standard input.
 
-    In CSV a text that begins with =, +, -, @ or a tab gets an apostrophe before it, and control characters are written
-    as \\u001b, unless --raw is given. JSON holds every value as it is.
+    In CSV a text that a spreadsheet would compute (it begins with a tab or one of =+-@) gets an apostrophe before it,
+    and control characters are written as \\u001b, unless --raw is given. JSON holds every value as it is.
 
     \b
     geotag query "SELECT tag, predicted FROM tag_counts LIMIT 10"
