@@ -46,14 +46,13 @@ def bill_of_materials() -> str:
 
 
 def _component(name: str, version: str) -> Component:
-    facts = metadata.metadata(name)
-    licence = facts["License-Expression"] if "License-Expression" in facts else None
+    licence = metadata.metadata(name).json.get("license_expression")
     return Component(
         name=name,
         version=version,
         purl=PackageURL("pypi", name=name, version=version),
         bom_ref=f"{name}@{version}",
-        licenses=[LicenseExpression(licence)] if licence else [],
+        licenses=[LicenseExpression(str(licence))] if licence else [],
     )
 
 
