@@ -18,7 +18,7 @@ from geotag_batch.taxonomy import tag_index, tag_names
 from geotag_batch.workspace import Workspace
 from geotag_batch.write.sums import matches_sum
 
-__all__ = ["DATASETS", "Checked", "check_file"]
+__all__ = ["DATASETS", "UNREADABLE", "Checked", "check_file", "require_regular"]
 
 DATASETS = ("embeddings", "failures", "predictions")
 
@@ -53,7 +53,7 @@ def check_file(workspace: Workspace, dataset: str, path: Path) -> Checked:
         table = file.read()
     except StorageError as error:
         return Checked(run_id, None, (*problems, error.message))
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         return Checked(run_id, None, (*problems, f"cannot be read: {error}"))
     try:
         check_table(table, _expected(dataset, table.schema), "it")
@@ -72,17 +72,13 @@ def check_file(workspace: Workspace, dataset: str, path: Path) -> Checked:
     return Checked(run_id, table.num_rows, tuple(problems), weights, has_sum)
 
 
-_UNREADABLE = (
-    OSError,
-    pa.ArrowException,
-    ValueError,
-)  # ValueError: text that is not UTF-8
+UNREADABLE = (OSError, pa.ArrowException, ValueError)
+"""What reading a broken file raises; ValueError for text that is not UTF-8, in its footer or a column."""
 
 
 def _check_bytes(workspace: Workspace, path: Path) -> bool:
     """Return whether the file's SHA-256 is recorded. Raises StorageError if its bytes have another, OSError."""
-    if not stat.S_ISREG(path.stat().st_mode):  # a FIFO would be waited for
-        raise StorageError("is not a file")
+    require_regular(path)
     try:
         matches = matches_sum(workspace, path)
     except StorageError:  # that file of sums is reported by itself
@@ -90,6 +86,12 @@ def _check_bytes(workspace: Workspace, path: Path) -> bool:
     if matches is False:
         raise StorageError("its bytes are not those that were committed: their SHA-256 differs")
     return matches is not None
+
+
+def require_regular(path: Path) -> None:
+    """Raise StorageError if a path is no plain file, OSError if it is not there: a FIFO would be waited for."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise StorageError("is not a file")
 
 
 def _policy(metadata: dict[bytes, bytes]) -> str:

@@ -18,6 +18,7 @@ from geotag_batch.run.leftovers import remove_leftovers
 from geotag_batch.run.lock import hold_lock
 from geotag_batch.run.verify import look
 from geotag_batch.workspace import Workspace
+from geotag_batch.write.decisions import hold_decisions
 from geotag_batch.write.quarantine import MissingRows, QuarantinedFile, quarantine
 from geotag_batch.write.runs import RunRecord, utc_now, write_run_record
 from geotag_batch.write.views import rebuild_views
@@ -71,7 +72,8 @@ def _set_broken_aside(workspace: Workspace, done: Repair) -> Findings:
         if not findings.broken:
             return findings
         files = [_entry(findings, path) for path in _outermost(findings.broken)]
-        done.folders.append(_name(quarantine(workspace, files)))
+        with hold_decisions(workspace):  # reviewers do not mind the workspace's lock
+            done.folders.append(_name(quarantine(workspace, files)))
         done.moved += files
         checked = {path: known for path, known in findings.checked.items() if path not in findings.broken}
 

@@ -156,7 +156,12 @@ def _look_for_strangers(findings: Findings) -> None:
         found = sorted((workspace.root / dataset).rglob("*"))  # first, or what is committed meanwhile would be strange
         committed = set(workspace.dataset_files(dataset))
         for path in found:
-            if path.is_dir() or path in committed or not committed.isdisjoint(path.parents) or not os.path.lexists(path):
+            if (
+                path.is_dir()
+                or path in committed
+                or not committed.isdisjoint(path.parents)
+                or not os.path.lexists(path)
+            ):
                 continue
             findings.add_broken(path, "is not a committed file; move it away")
     for path in sorted(workspace.runs.glob("*")):

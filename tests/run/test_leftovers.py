@@ -23,7 +23,12 @@ def leave(path: Path, *, days: float = 0.0) -> Path:
 def test_what_the_lock_guards_goes_at_once_and_all_else_after_a_day(workspace: Workspace) -> None:
     root = workspace.root
     of_a_run, of_an_import = (leave(root / "staging" / name) for name in (f"{RUN_1}/x.parquet.staged", "head.staged"))
-    places = (workspace.decisions_staging, workspace.views_staging, root / "cache" / "training" / "staging", root / "reports" / "evaluate" / ".staging")
+    places = (
+        workspace.decisions_staging,
+        workspace.views_staging,
+        root / "cache" / "training" / "staging",
+        root / "reports" / "evaluate" / ".staging",
+    )
     young = [leave(place / "young.staged", days=0.9) for place in places]
     old = [leave(place / "old.staged", days=1.1) for place in places]
     kept = [

@@ -17,8 +17,10 @@ from geotag_batch.run.lock import hold_lock
 from geotag_batch.run.prune import PruneRequest, prune
 from geotag_batch.run.repair import Repair, repair
 from geotag_batch.run.verify import verify
+from geotag_batch.taxonomy import tag_names
 from geotag_batch.workspace import Workspace
 from geotag_batch.write import quarantine as quarantine_module
+from geotag_batch.write.decisions import Decision, append_decisions
 from geotag_batch.write.quarantine import quarantine_records, read_quarantine
 from geotag_batch.write.runs import read_run_record, read_run_records, write_run_record
 from tests.builders import ENCODER, HEAD, RUN_1, RUN_2, commit
@@ -287,6 +289,18 @@ def test_a_repair_that_is_killed_can_be_done_again(workspace: Workspace, monkeyp
     assert kills == 3
     assert not any((workspace.root / file).exists() for file in (PREDICTIONS, EMBEDDINGS, FAILURES))
     mended(workspace)
+
+
+def test_a_broken_file_of_decisions_is_set_aside_and_the_others_count_on(workspace: Workspace) -> None:
+    two_runs(workspace)
+    for photo in (2, 3):
+        append_decisions(workspace, [Decision(photo, tag_names()[0], "accept", "Ann", "review")])
+    first, second = workspace.dataset_files("decisions")
+    second.write_bytes(second.read_bytes()[:-9])
+    (workspace.decisions / "notes.txt").write_text("")
+    assert moved(mended(workspace)) == [f"decisions/{second.name}", "decisions/notes.txt"]
+    assert rows_of(workspace, "SELECT gridimage_id FROM decisions_newest") == [(2,)]
+    assert first.exists()
 
 
 def test_a_repair_waits_for_no_run(workspace: Workspace) -> None:
