@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 DEMO ?= demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test test-faults bench bench-train docs build clean
+.PHONY: help setup demo check test test-faults bench bench-train docs sbom build clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
@@ -22,11 +22,12 @@ $(INSTALLED): pyproject.toml constraints.txt
 demo: $(INSTALLED) ## draw a small archive in ./demo and run the whole job on it
 	$(BIN)/geotag demo $(DEMO)
 
-check: $(INSTALLED) ## lint, formatting, types, import directions
+check: $(INSTALLED) ## lint, formatting, types, import directions, known vulnerabilities
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.audit
 
 test: $(INSTALLED) ## all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4
@@ -42,6 +43,9 @@ bench-train: $(INSTALLED) ## measure training at the paper's scale (GEOTAG_SHARE
 
 docs: $(INSTALLED) ## write README's command section from --help
 	$(BIN)/python -m tests.readme_commands
+
+sbom: $(INSTALLED) ## write sbom.cdx.json, the bill of materials of the pinned versions
+	$(BIN)/python -m tests.sbom
 
 build: $(INSTALLED) ## the wheel, in dist/
 	$(BIN)/python -m build --wheel --no-isolation

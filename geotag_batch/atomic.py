@@ -12,7 +12,15 @@ from pathlib import Path
 
 from geotag_batch.errors import StorageError
 
-__all__ = ["fsync_folder", "make_folder", "publish", "remove_committed", "write_bytes", "write_elsewhere"]
+__all__ = [
+    "fsync_folder",
+    "make_folder",
+    "move_away",
+    "publish",
+    "remove_committed",
+    "write_bytes",
+    "write_elsewhere",
+]
 
 
 def publish(write: Callable[[Path], object], final: Path, staging: Path, *, replace: bool = False) -> None:
@@ -91,6 +99,27 @@ def remove_committed(path: Path) -> None:
     except OSError as error:
         raise StorageError(
             f"cannot remove {path}: {error.strerror or error}", hint="mend permissions or the disk, then start again"
+        ) from error
+
+
+def move_away(path: Path, final: Path) -> None:
+    """Move a file or folder to `final`, in the same file system, in one step that is durable in both folders.
+
+    What is gone already is no error. Raises StorageError if `final` exists or the system refuses.
+    """
+    try:
+        make_folder(final.parent)
+        if os.path.lexists(final):  # no race: the workspace's lock is held
+            raise FileExistsError(final)
+        os.rename(path, final)
+        fsync_folder(final.parent)  # first, so that no crash leaves it in neither
+        fsync_folder(path.parent)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StorageError(
+            f"cannot move {path} to {final}: {error.strerror or error}",
+            hint="mend permissions, or move it by hand, then start again",
         ) from error
 
 

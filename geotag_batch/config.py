@@ -111,6 +111,7 @@ class RunConfig:
     retry_after_hours: float = _key(
         20.0, "first wait after a transient failure; doubles each time", least=0.0, most=1e5
     )
+    canary: int = _key(4, "stored photos encoded again and compared before a run encodes; 0 for none", least=0)
     missing_image: str = _key(
         "fail", "a photo whose image cannot be had: fail, or score by a bundle's other heads", choices=("fail", "score")
     )

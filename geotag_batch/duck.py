@@ -93,8 +93,8 @@ def storage_trouble(where: Path) -> Iterator[None]:
         reason = str(error).split("\n", 1)[0]
         if isinstance(error, duckdb.OutOfMemoryException):
             hint = "free space on that disk, or raise run.memory_limit in geotag.toml"
-        elif ".parquet" in reason:  # whatever its class: a zstd frame, a page, a footer that is not one
-            hint = "run `geotag verify`, which names every damaged file"
+        elif ".parquet" in reason or type(error) is duckdb.Error:  # a zstd frame, a page, a footer that is not one
+            hint = "`geotag verify` names every damaged file, `geotag verify --repair` sets it aside"
         elif isinstance(error, (duckdb.IOException, duckdb.FatalException, duckdb.TransactionException)):
             hint = "free space or mend permissions, then start again: what is committed stays valid"
         else:

@@ -89,6 +89,16 @@ class Workspace:
         return self.root / "pruned"
 
     @property
+    def sums(self) -> Path:
+        """Return the folder of the SHA-256 of each committed file, a file for each chunk."""
+        return self.root / "sums"
+
+    @property
+    def quarantine(self) -> Path:
+        """Return the folder of what `verify --repair` set aside."""
+        return self.root / "quarantine"
+
+    @property
     def rejected(self) -> Path:
         """Return the folder of lines that ingest refused."""
         return self.root / "rejected"

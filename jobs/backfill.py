@@ -10,6 +10,7 @@ from geotag_batch.run.report import configure_logging, summary
 from geotag_batch.workspace import Workspace
 
 from .options import workspace_option
+from .say import say
 from .selecting import job_of, run_config, running_options, selecting_options
 
 
@@ -27,5 +28,5 @@ def command(workspace: Workspace, log_format: str, **flags: Any) -> None:  # noq
     """
     configure_logging(log_format)
     record = run_backfill(workspace, run_config(workspace, flags), job_of("backfill", flags))
-    click.echo(summary(record))
+    say(summary(record))
     sys.exit(record.exit_code)

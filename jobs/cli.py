@@ -4,6 +4,7 @@ import contextlib
 import difflib
 import errno
 import importlib
+import io
 import os
 import signal
 import sys
@@ -13,6 +14,8 @@ import click
 
 from geotag_batch import __version__
 from geotag_batch.errors import GeotagError, StorageError
+
+from .say import say
 
 __all__ = ["COMMANDS", "cli", "main"]
 
@@ -85,8 +88,9 @@ def main() -> None:
     try:
         code = cli.main(prog_name="geotag", standalone_mode=False)
     except click.ClickException as error:
-        with contextlib.suppress(OSError):
-            error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        _say(shown.getvalue().rstrip("\n"))
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         _say("geotag: interrupted")
@@ -110,7 +114,7 @@ _DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, 
 
 
 def _explain(error: GeotagError) -> int:
-    _say(f"geotag: {error.message}")
+    _say("geotag: " + error.message.replace("\n", "\n    "))
     if error.hint:
         _say(f"  try: {error.hint}")
     return error.exit_code
@@ -119,4 +123,4 @@ def _explain(error: GeotagError) -> int:
 def _say(text: str) -> None:
     """Write to standard error; where it is a file on the full disk that this is about, the exit code has to do."""
     with contextlib.suppress(OSError):
-        click.echo(text, err=True)
+        say(text, err=True)

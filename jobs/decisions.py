@@ -9,6 +9,7 @@ from geotag_batch.workspace import Workspace
 from geotag_batch.write.compaction import GRACE, compact_decisions
 
 from .options import configured, workspace_option
+from .say import say
 
 _file = click.argument("file", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path))
 
@@ -44,7 +45,7 @@ def import_(workspace: Workspace, file: Path, reviewer: str | None, source: str)
 def export(workspace: Workspace, file: Path, newest: bool) -> None:
     """Write all decisions to FILE, which ends in .csv or .parquet; `import` takes it."""
     count = export_decisions(workspace, configured(workspace), file, newest=newest)
-    click.echo(f"{file}: {count:,} decisions")
+    say(f"{file}: {count:,} decisions")
 
 
 @command.command()
@@ -57,26 +58,26 @@ def compact(workspace: Workspace, now: bool) -> None:
     """
     done = compact_decisions(workspace, grace=0 if now else GRACE)
     if done.merged:
-        click.echo(f"{done.merged:,} files merged into one of {done.decisions:,} decisions")
+        say(f"{done.merged:,} files merged into one of {done.decisions:,} decisions")
     if done.removed:
-        click.echo(f"{done.removed:,} merged files removed")
+        say(f"{done.removed:,} merged files removed")
     if done.left:
-        click.echo(
+        say(
             f"{done.left:,} merged files stay for those who read them now; "
             "`geotag decisions compact` removes them from ten minutes later on"
         )
     if not (done.merged or done.removed or done.left):
-        click.echo("nothing to merge")
+        say("nothing to merge")
 
 
 def _print_totals(workspace: Workspace, file: Path, totals: ImportTotals) -> None:
-    click.echo(
+    say(
         f"{file}: {totals.rows:,} rows; {totals.taken:,} taken, {totals.known:,} known already, "
         f"{len(totals.refused):,} refused"
     )
     for line, reason in totals.refused[:5]:
-        click.echo(f"  line {line}: {reason}")
+        say(f"  line {line}: {reason}")
     if totals.rejected_file:
-        click.echo(f"refused rows: {totals.rejected_file.relative_to(workspace.root)}")
+        say(f"refused rows: {totals.rejected_file.relative_to(workspace.root)}")
     if totals.ignored_columns:
-        click.echo(f"columns ignored: {', '.join(totals.ignored_columns)}")
+        say(f"columns ignored: {', '.join(totals.ignored_columns)}")

@@ -7,6 +7,8 @@ import click
 
 from geotag_batch.run.demo.story import Demo, prepare_folder
 
+from .say import say
+
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path), default=Path("geotag-demo"))
@@ -18,4 +20,4 @@ def command(folder: Path, photos: int) -> None:
     empty.
     """
     workspace = prepare_folder(folder)
-    Demo(workspace, [sys.executable, "-m", __package__], click.echo).run(photos)
+    Demo(workspace, [sys.executable, "-m", __package__], say).run(photos)

@@ -9,6 +9,7 @@ from geotag_batch.run.describe import describe, description_text
 from geotag_batch.workspace import Workspace
 
 from .options import configured, format_option, workspace_option
+from .say import say
 
 
 @click.command()
@@ -24,7 +25,7 @@ def command(workspace: Workspace, out: Path | None, format_: str) -> None:
     """
     found = describe(workspace, configured(workspace), out)
     if format_ == "json":
-        click.echo(json.dumps(found.document, indent=1, ensure_ascii=False))
+        say(json.dumps(found.document, indent=1, ensure_ascii=False))
         return
-    click.echo(description_text(found.document))
-    click.echo("\n" + "\n".join(f"written: {path}" for path in found.files))
+    say(description_text(found.document))
+    say("\n" + "\n".join(f"written: {path}" for path in found.files))

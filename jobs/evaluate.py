@@ -12,6 +12,7 @@ from geotag_batch.run.evaluate_text import summary
 from geotag_batch.workspace import Workspace
 
 from .options import configured, format_option, workspace_option
+from .say import say
 
 
 @click.command()
@@ -38,7 +39,7 @@ def command(workspace: Workspace, heads: tuple[str, ...], format_: str, **flags:
     flags["ids"] = read_ids(flags["ids"]) if flags["ids"] else None
     found = evaluate(workspace, configured(workspace), Question(heads, **flags))
     if format_ == "json":
-        click.echo(json.dumps(found.document, indent=1, ensure_ascii=False))
+        say(json.dumps(found.document, indent=1, ensure_ascii=False))
         return
-    click.echo(summary(found.document))
-    click.echo("\n" + "\n".join(f"written: {path}" for path in found.files))
+    say(summary(found.document))
+    say("\n" + "\n".join(f"written: {path}" for path in found.files))

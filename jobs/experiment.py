@@ -12,6 +12,7 @@ from geotag_batch.run.experiment import Experiment, ExperimentReport, run_experi
 from geotag_batch.workspace import Workspace
 
 from .options import configured, workspace_option
+from .say import say
 
 
 @click.command()
@@ -40,7 +41,7 @@ def command(workspace: Workspace, grid: str, **flags: Any) -> None:  # noqa: ANN
     decisions = not flags["without_decisions"]
     experiment = Experiment(out, changes, flags["encoder"], held_out, flags["restart"], decisions)
     report = run_experiment(workspace, configured(workspace), experiment)
-    click.echo(_summary(report))
+    say(_summary(report))
     sys.exit(report.exit_code)
 
 

@@ -13,6 +13,7 @@ from geotag_batch.train.fit_policy import GOALS
 from geotag_batch.workspace import Workspace
 
 from .options import configured, format_option, workspace_option
+from .say import say
 
 __all__ = ["command"]
 
@@ -45,11 +46,11 @@ def import_(workspace: Workspace, file: Path, use: bool, modalities: str | None,
     """
     names = tuple(part.strip() for part in modalities.split(",")) if modalities else None
     head = import_head(workspace, configured(workspace), file, HeadStatements(modalities=names, **said))
-    click.echo(f"imported {head.head_id}")
-    click.echo(_summary(head))
+    say(f"imported {head.head_id}")
+    say(_summary(head))
     if use:
         use_head(workspace, head.head_id)
-        click.echo("it is the head in use")
+        say("it is the head in use")
 
 
 @command.command("list")
@@ -59,13 +60,13 @@ def list_(workspace: Workspace, format_: str) -> None:
     """List all heads; a star marks the one in use."""
     heads, current = list_heads(workspace), configured(workspace).head.current
     if format_ == "json":
-        click.echo(json.dumps([_document(head, current) for head in heads], indent=1, ensure_ascii=False))
+        say(json.dumps([_document(head, current) for head in heads], indent=1, ensure_ascii=False))
         return
     for head in heads:
-        click.echo(f"{'*' if head.head_id == current else ' '} {head.head_id}")
-        click.echo(_summary(head))
+        say(f"{'*' if head.head_id == current else ' '} {head.head_id}")
+        say(_summary(head))
     if not heads:
-        click.echo("no heads yet; `geotag heads import FILE.pth` adds one")
+        say("no heads yet; `geotag heads import FILE.pth` adds one")
 
 
 @command.command()
@@ -77,11 +78,11 @@ def show(workspace: Workspace, head: str, format_: str) -> None:
     info = read_head_info(workspace, find_head_id(workspace, head))
     document = _document(info, configured(workspace).head.current)
     if format_ == "json":
-        click.echo(json.dumps(document, indent=1, ensure_ascii=False))
+        say(json.dumps(document, indent=1, ensure_ascii=False))
         return
     for key, value in document.items():
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        click.echo(f"{key:17} {text}")
+        say(f"{key:17} {text}")
 
 
 @command.command()
@@ -95,11 +96,11 @@ def bundle(workspace: Workspace, name: str, heads: tuple[str, ...], use: bool) -
     With run.missing_image = "score" that is so for images too. Predictions say what they were made from.
     """
     info = bundle_heads(workspace, name, heads)
-    click.echo(f"bundle {info.head_id}")
-    click.echo(_summary(info))
+    say(f"bundle {info.head_id}")
+    say(_summary(info))
     if use:
         use_head(workspace, info.head_id)
-        click.echo("it is the head in use")
+        say("it is the head in use")
 
 
 @command.command()
@@ -108,7 +109,7 @@ def bundle(workspace: Workspace, name: str, heads: tuple[str, ...], use: bool) -
 def use(workspace: Workspace, head: str) -> None:
     """Make HEAD the one in use, and rebuild the views for it."""
     info = use_head(workspace, head)
-    click.echo(f"in use: {info.head_id}; `geotag plan` shows what it has not predicted yet")
+    say(f"in use: {info.head_id}; `geotag plan` shows what it has not predicted yet")
 
 
 @command.command()
@@ -121,7 +122,7 @@ def policy(workspace: Workspace, head: str, threshold: float | None, at_least_on
     if threshold is None and at_least_one is None:
         raise click.UsageError("give --threshold, --at-least-one or --abstain")
     info = set_policy(workspace, head, threshold=threshold, at_least_one=at_least_one)
-    click.echo(f"{info.head_id}: {info.policy.describe()} ({info.policy.policy_id})")
+    say(f"{info.head_id}: {info.policy.describe()} ({info.policy.policy_id})")
 
 
 @command.command()
@@ -140,12 +141,12 @@ def fit(workspace: Workspace, head: str, **flags: Any) -> None:  # noqa: ANN401
     """
     report = fit_head(workspace, configured(workspace), head, Aim(**flags))
     _warn(report.warning)
-    click.echo(f"{report.head.head_id}: {report.head.policy.describe()} ({report.head.policy.policy_id})")
-    click.echo(f"{flags['goal']} on {report.photos:,} photos: {report.before:.4f} before, {report.after:.4f} now")
+    say(f"{report.head.head_id}: {report.head.policy.describe()} ({report.head.policy.policy_id})")
+    say(f"{flags['goal']} on {report.photos:,} photos: {report.before:.4f} before, {report.after:.4f} now")
     if report.never:
-        click.echo(f"never over {flags['precision']:g}, so only given by the at-least-one rule: "
+        say(f"never over {flags['precision']:g}, so only given by the at-least-one rule: "
                    f"{', '.join(report.never)}")  # fmt: skip
-    click.echo("fitted on the photos it is judged by here: a little too good")
+    say("fitted on the photos it is judged by here: a little too good")
 
 
 @command.command()
@@ -159,14 +160,14 @@ def calibrate(workspace: Workspace, head: str, seed: int | None) -> None:
     """
     report = calibrate_head(workspace, configured(workspace), head, seed)
     _warn(report.warning)
-    click.echo(f"temperature {report.temperature:.4f}, fitted on {report.photos:,} photos; expected calibration error "
+    say(f"temperature {report.temperature:.4f}, fitted on {report.photos:,} photos; expected calibration error "
                f"{report.before:.4f} before, {report.after:.4f} now")  # fmt: skip
-    click.echo(f"head {report.head.head_id}")
+    say(f"head {report.head.head_id}")
 
 
 def _warn(text: str | None) -> None:
     if text is not None:
-        click.echo(f"warning: {text}", err=True)
+        say(f"warning: {text}", err=True)
 
 
 def _summary(head: HeadInfo) -> str:

@@ -9,6 +9,7 @@ from geotag_batch.run.ingest import IngestTotals, ingest
 from geotag_batch.workspace import Workspace
 
 from .options import configured, workspace_option
+from .say import say
 
 _dumps = click.argument("paths", metavar="FOLDER_OR_FILES...", nargs=-1, required=True, type=click.Path(path_type=Path))
 
@@ -51,22 +52,22 @@ def _print_totals(workspace: Workspace, totals: IngestTotals) -> None:
         parts += [f"{file.blank:,} blank"] if file.blank else []
         parts += [f"{file.not_utf8:,} read as Latin-1"] if file.not_utf8 else []
         parts += [f"columns ignored: {', '.join(file.ignored_columns)}"] if file.ignored_columns else []
-        click.echo(f"{file.path}: {file.lines:,} lines; {'; '.join(parts)}")
+        say(f"{file.path}: {file.lines:,} lines; {'; '.join(parts)}")
     for path in totals.ignored_files:
-        click.echo(f"{path}: ignored")
+        say(f"{path}: ignored")
     for kind, count in totals.unmatched.items():
         if count:
-            click.echo(f"{kind} of photos that are not in the catalogue: {count:,}")
+            say(f"{kind} of photos that are not in the catalogue: {count:,}")
     written = totals.catalogue
-    click.echo(
+    say(
         f"{totals.catalogue_file.relative_to(workspace.root)}: {written.photos:,} photos; {written.tagged:,} tagged, "
         f"{written.untitled:,} without a title, {written.unlocated:,} without a location, "
         f"{written.bad_grid_references:,} with a grid reference that names no square"
     )
     if totals.rejected_file:
-        click.echo(f"rejected lines: {totals.rejected_file.relative_to(workspace.root)}")
+        say(f"rejected lines: {totals.rejected_file.relative_to(workspace.root)}")
     if not totals.in_catalogue:
-        click.echo(
+        say(
             f"photos.path in {workspace.config_file} does not match {totals.catalogue_file}: "
             "change it, or the job will not see these photos",
             err=True,

@@ -9,6 +9,7 @@ from geotag_batch.run.kaggle import Submission, write_submission
 from geotag_batch.workspace import Workspace
 
 from .options import configured, workspace_option
+from .say import say
 
 __all__ = ["command"]
 
@@ -33,6 +34,6 @@ def submission(workspace: Workspace, **flags: Any) -> None:  # noqa: ANN401
     """
     report = write_submission(workspace, configured(workspace), Submission(**flags))
     if report.missing:
-        click.echo(f"{report.missing:,} photos without embedding got the tag {flags['missing_as']!r}")
-    click.echo(f"written: {report.path}: {report.photos:,} photos by {report.head_id}, "
+        say(f"{report.missing:,} photos without embedding got the tag {flags['missing_as']!r}")
+    say(f"written: {report.path}: {report.photos:,} photos by {report.head_id}, "
                f"{report.tags_per_photo:.2f} tags each")  # fmt: skip

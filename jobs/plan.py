@@ -9,6 +9,7 @@ from geotag_batch.run.report import plan_json, plan_text
 from geotag_batch.workspace import Workspace
 
 from .options import configured, format_option, workspace_option
+from .say import say
 from .selecting import selecting_options, selection_of
 
 
@@ -23,4 +24,4 @@ def command(workspace: Workspace, format_: str, **flags: Any) -> None:  # noqa: 
     """
     config = configured(workspace, run__chunk_size=flags["chunk_size"])
     with make_plan(workspace, config, selection_of(flags)) as plan:
-        click.echo(plan_json(plan) if format_ == "json" else plan_text(plan))
+        say(plan_json(plan) if format_ == "json" else plan_text(plan))

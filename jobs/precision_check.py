@@ -9,6 +9,7 @@ from geotag_batch.run.settle import check_now
 from geotag_batch.workspace import Workspace
 
 from .options import configured, format_option, workspace_option
+from .say import say
 
 
 @click.command()
@@ -29,15 +30,15 @@ def command(workspace: Workspace, precision: str, photos: int, device: str | Non
     config = configured(workspace, encoder__device=device)
     check = check_now(workspace, config, precision, photos)
     if format_ == "json":
-        click.echo(json.dumps(asdict(check), indent=1))
+        say(json.dumps(asdict(check), indent=1))
         return
     decoded = "" if check.decode == "full" else f", {check.decode} decoding,"
-    click.echo(f"{check.precision}{decoded} against float32 on {check.photos} photos, head {check.head_id}:")
-    click.echo(f"  same tags: {check.same_tags:.2%} (encoder.min_agreement is {config.encoder.min_agreement:.2%})")
-    click.echo(f"  largest difference of a score: {check.score_difference:.4f}")
-    click.echo(f"  encoding them was {check.speedup:.1f} times as fast")
+    say(f"{check.precision}{decoded} against float32 on {check.photos} photos, head {check.head_id}:")
+    say(f"  same tags: {check.same_tags:.2%} (encoder.min_agreement is {config.encoder.min_agreement:.2%})")
+    say(f"  largest difference of a score: {check.score_difference:.4f}")
+    say(f"  encoding them was {check.speedup:.1f} times as fast")
     for name, least, median in (
         ("image", check.image_cosine_least, check.image_cosine_median),
         ("title", check.title_cosine_least, check.title_cosine_median),
     ):
-        click.echo(f"  cosine of {name} embeddings: at least {least:.6f}, median {median:.6f}")
+        say(f"  cosine of {name} embeddings: at least {least:.6f}, median {median:.6f}")

@@ -7,6 +7,7 @@ from geotag_batch.run.report import removals_text
 from geotag_batch.workspace import Workspace
 
 from .options import configured, workspace_option
+from .say import say
 
 
 @click.command()
@@ -24,9 +25,9 @@ def command(workspace: Workspace, dry_run: bool, yes: bool, **named: tuple[str, 
     """
     config = configured(workspace)
     request = PruneRequest(**named)  # type: ignore[arg-type]  # click gives each option its own type
-    click.echo(removals_text(plan_prune(workspace, config, request)))
+    say(removals_text(plan_prune(workspace, config, request)))
     if dry_run:
         return
     if not yes:
         click.confirm("Remove them for good?", abort=True)
-    click.echo(f"removed: {removals_text(prune(workspace, config, request))}")
+    say(f"removed: {removals_text(prune(workspace, config, request))}")

@@ -8,14 +8,19 @@ from geotag_batch.run.query import FORMATS, query
 from geotag_batch.workspace import Workspace
 
 from .options import configured, format_option, workspace_option
+from .say import say
 
 
 @click.command()
 @workspace_option
 @click.argument("sql")
 @format_option(*FORMATS)
-def command(workspace: Workspace, sql: str, format_: str) -> None:
+@click.option("--raw", is_flag=True, help="CSV with every text as it is stored, also what a spreadsheet would compute.")
+def command(workspace: Workspace, sql: str, format_: str, raw: bool) -> None:
     """Run one SELECT over the views of review.duckdb; "-" reads it from standard input.
+
+    In CSV a text that a spreadsheet would compute (it begins with a tab or one of =+-@) gets an apostrophe before it,
+    and control characters are written as \\u001b, unless --raw is given. JSON holds every value as it is.
 
     \b
     geotag query "SELECT tag, predicted FROM tag_counts LIMIT 10"
@@ -23,5 +28,6 @@ def command(workspace: Workspace, sql: str, format_: str) -> None:
     geotag query "DESCRIBE predictions"
     """
     text = sys.stdin.read() if sql == "-" else sql
-    for line in query(workspace, configured(workspace), text, format_):  # type: ignore[arg-type]  # click checked it
-        click.echo(line)
+    rows = query(workspace, configured(workspace), text, format_, raw=raw)  # type: ignore[arg-type]  # click checked it
+    for line in rows:
+        click.echo(line) if raw else say(line)  # raw is asked for

@@ -85,6 +85,7 @@ _RUNNING = (
     click.option("--max-minutes", type=click.FloatRange(min=0, min_open=True), help="Stop after so many minutes."),
     click.option("--batch-size", type=_Count(), help="Images encoded together (run.batch_size)."),
     click.option("--workers", type=_Count(), help="Decoding processes (run.workers)."),
+    click.option("--no-canary", is_flag=True, help="Encode although stored photos come out otherwise (run.canary)."),
     click.option("--device", help="auto, cpu, cuda, cuda:1 or mps (encoder.device)."),
     click.option("--precision", help="auto, float32, bfloat16, float16 or int8 (encoder.precision)."),
     click.option(
@@ -153,6 +154,7 @@ def run_config(workspace: Workspace, flags: dict[str, Any]) -> Config:
         run__chunk_size=flags["chunk_size"],
         run__batch_size=flags["batch_size"],
         run__workers=flags["workers"],
+        run__canary=0 if flags.get("no_canary") else None,
         encoder__device=flags["device"],
         encoder__precision=flags["precision"],
         run__missing_image=flags.get("missing_image"),

@@ -7,6 +7,7 @@ from geotag_batch.run.status_text import status_json, status_text
 from geotag_batch.workspace import Workspace
 
 from .options import configured, format_option, workspace_option
+from .say import say
 
 
 @click.command()
@@ -16,4 +17,4 @@ from .options import configured, format_option, workspace_option
 def command(workspace: Workspace, by_block: bool, format_: str) -> None:
     """Show what is done, pending and failed, and what the last runs did."""
     status = get_status(workspace, configured(workspace), by_block=by_block)
-    click.echo(status_json(status) if format_ == "json" else status_text(status))
+    say(status_json(status) if format_ == "json" else status_text(status))

@@ -15,6 +15,7 @@ from geotag_batch.train.recipe import Recipe
 from geotag_batch.workspace import Workspace
 
 from .options import configured, modalities_type, workspace_option
+from .say import say
 
 
 @click.command()
@@ -52,10 +53,10 @@ def command(workspace: Workspace, use: bool, **flags: Any) -> None:  # noqa: ANN
     interrupted training goes on where it stopped: start the same command again.
     """
     report = train_head(workspace, configured(workspace), _lesson(flags))
-    click.echo(_summary(report))
+    say(_summary(report))
     if use and report.head is not None:
         use_head(workspace, report.head.head_id)
-        click.echo("it is the current head now")
+        say("it is the current head now")
     sys.exit(report.exit_code)
 
 

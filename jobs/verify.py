@@ -1,38 +1,37 @@
-"""`geotag verify`: re-read everything committed."""
-
-import json
-from dataclasses import asdict
+"""`geotag verify`: re-read everything committed; with --repair, set aside what is broken."""
 
 import click
 
 from geotag_batch.errors import VerifyError
+from geotag_batch.run.repair import repair
 from geotag_batch.run.verify import verify
+from geotag_batch.run.verify_text import verify_json, verify_text
 from geotag_batch.workspace import Workspace
 
-from .options import format_option, workspace_option
+from .options import configured, format_option, workspace_option
+from .say import say
 
 
 @click.command()
 @workspace_option
+@click.option(
+    "--repair", "mend", is_flag=True, help="Move what is broken to quarantine/, so that the next run redoes it."
+)
 @format_option("text", "json")
-def command(workspace: Workspace, format_: str) -> None:
+def command(workspace: Workspace, mend: bool, format_: str) -> None:
     """Re-read everything committed and list what is wrong; exit code 1 if anything is.
 
-    Checks schemas, page checksums, ids, values, counts against run records, fingerprints, heads, and that nothing
-    lies among the committed files that was not committed. An interrupted run is not wrong.
+    Checks each file's SHA-256, schemas, page checksums, ids, values, counts against run records, fingerprints, heads,
+    and that nothing lies among the committed files that was not committed. An interrupted run is not wrong.
+
+    With --repair nothing is deleted: what is broken moves to quarantine/ with a record of what and why, run records of
+    killed runs are marked interrupted, the views are rebuilt; then it says what is still wrong.
     """
-    report = verify(workspace)
-    if format_ == "json":
-        click.echo(json.dumps(asdict(report), indent=2))
-    else:
-        for note in report.notes:
-            click.echo(f"note: {note}")
-        for problem in report.problems:
-            click.echo(f"WRONG {problem.where}: {problem.what}")
-        rows = ", ".join(f"{count:,} {dataset}" for dataset, count in report.rows.items()) or "no rows"
-        click.echo(f"{report.files:,} files read: {rows}; {len(report.problems) or 'nothing'} wrong")
+    done = repair(workspace, configured(workspace)) if mend else None
+    report = done.report if done else verify(workspace)
+    say(verify_json(report, done) if format_ == "json" else verify_text(report, done))
     if report.problems:
         raise VerifyError(
             f"{len(report.problems)} things are wrong in {workspace.root}",
-            hint="move broken files out of the workspace; the next backfill redoes their photos",
+            hint="look at what is named" if mend else "`geotag verify --repair` sets it aside; the next run redoes it",
         )

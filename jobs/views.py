@@ -6,6 +6,7 @@ from geotag_batch.run.views import remake_views
 from geotag_batch.workspace import Workspace
 
 from .options import configured, workspace_option
+from .say import say
 
 
 @click.command()
@@ -16,5 +17,5 @@ def command(workspace: Workspace) -> None:
     A backfill does so too; this is for a workspace that was moved, or a catalogue that has got other columns.
     """
     for name in remake_views(workspace, configured(workspace)):
-        click.echo(name)
-    click.echo(f"in {workspace.database}; it opens in the plain duckdb shell too")
+        say(name)
+    say(f"in {workspace.database}; it opens in the plain duckdb shell too")

@@ -42,7 +42,13 @@ def test_the_changelog_has_the_current_version() -> None:
 
 
 def test_no_document_or_pinned_version_names_this_machine() -> None:
-    checked = (README, ROOT / "CHANGELOG.md", ROOT / "constraints.txt", *(ROOT / "docs").glob("*.md"))
+    checked = (
+        README,
+        ROOT / "CHANGELOG.md",
+        ROOT / "SECURITY.md",
+        ROOT / "constraints.txt",
+        *(ROOT / "docs").glob("*.md"),
+    )
     for path in checked:
         assert not re.search(r"/(root|work|home|opt)/|file://|\+cpu|@ ", Path(path).read_text(encoding="utf-8")), path
 

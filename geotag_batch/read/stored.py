@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from geotag_batch.atomic import make_folder
 from geotag_batch.errors import StorageError
 
-__all__ = ["Vectors", "list_values", "read_scores", "read_vectors"]
+__all__ = ["Vectors", "list_values", "read_described", "read_scores", "read_vectors"]
 
 
 @dataclass(slots=True)
@@ -74,6 +74,23 @@ def read_vectors(ids: NDArray[np.int64], files: Sequence[str | None], dim: int, 
             present = rows[valid[taken]]
             target[present] = values[(np.cumsum(valid) - 1)[taken[valid[taken]]]]
     return vectors
+
+
+def read_described(files: Sequence[Path]) -> tuple[pa.Table, int]:
+    """Return what embeddings were made from, without vectors, and the vectors' length.
+
+    Columns: gridimage_id, title_hash, image_signature, precision, file. Raises StorageError if a file is unreadable.
+    """
+    parts, dim = [], 0
+    for path in files:
+        try:
+            file = pq.ParquetFile(path, page_checksum_verification=True)
+            part = file.read(columns=["gridimage_id", "title_hash", "image_signature", "precision"])
+            dim = file.schema_arrow.field("image_embedding").type.list_size
+        except (OSError, KeyError, pa.ArrowException) as error:
+            raise StorageError(f"{path}: cannot be read: {error}", hint="run `geotag verify`") from error
+        parts.append(part.append_column("file", pa.array([str(path)] * part.num_rows, pa.string())))
+    return pa.concat_tables(parts), dim
 
 
 def read_scores(ids: NDArray[np.int64], files: Sequence[str | None], columns: Sequence[str]) -> pa.Table:

@@ -49,9 +49,12 @@ class AllowedUrls:
     def of_redirect(self, url: Url, location: str) -> Url:
         """Return where `url` is redirected to."""
         try:
-            return self._check(urljoin(url.url, location))
+            target = self._check(urljoin(url.url, location))
         except ValueError as error:
             raise PhotoFailure("outside_root", f"redirected to {location!r}, which is no URL") from error
+        if (url.scheme, target.scheme) == ("https", "http"):
+            raise PhotoFailure("outside_root", f"redirected to {location!r}, from https back to http")
+        return target
 
     def _allow(self, text: str) -> None:
         hint = "images.root is a folder or an http(s) URL; images.allow_hosts has hosts, or host:port"

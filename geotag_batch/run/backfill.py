@@ -1,17 +1,14 @@
 """The main job: plan, then chunk by chunk read, encode, predict, commit; stop cleanly; say what was done."""
 
-import shutil
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from geotag_batch.config import Config
 from geotag_batch.encode.encoder import Encoder
-from geotag_batch.errors import LockedError
-from geotag_batch.locks import hold_file
 from geotag_batch.predict.bundle import Scorer, load_scorer
 from geotag_batch.predict.head import current_head_info
 from geotag_batch.read.photos import Selection, Target
 from geotag_batch.read.sources import open_source
+from geotag_batch.run.leftovers import remove_leftovers
 from geotag_batch.run.lock import hold_lock
 from geotag_batch.run.loop import ChunkLoop
 from geotag_batch.run.plan import make_plan, target_of
@@ -60,7 +57,7 @@ def _run(
     workspace: Workspace, config: Config, job: Job, target: Target, head: Scorer | None, encoder: Encoder | None = None
 ) -> RunRecord:
     started = utc_now()
-    _clear_staging(workspace)
+    remove_leftovers(workspace)
     if views_are_stale(workspace, config):  # left by a killed run too, or the workspace was moved
         rebuild_views(workspace, config)
     with make_plan(workspace, config, job.selection, target) as plan:
@@ -84,23 +81,3 @@ def _run(
             source.check_root()
         loop = ChunkLoop(workspace, config, plan, source, record)
         return loop.work(head, encoder, Stop(job.seconds))
-
-
-def _clear_staging(workspace: Workspace) -> None:
-    """Remove what killed commands left; the caller holds the lock, so that no other run stages anything.
-
-    Decisions and views are staged under locks of their own: where one is held, its holder is at work.
-    """
-    locks = {
-        workspace.decisions_staging: workspace.decisions_lock_file,
-        workspace.views_staging: workspace.views_lock_file,
-    }
-    for left in workspace.staging.glob("*"):
-        if left in locks:
-            with suppress(LockedError), hold_file(locks[left], 0, LockedError(f"{left} is in use")):
-                shutil.rmtree(left, ignore_errors=True)
-        elif left.is_dir():
-            shutil.rmtree(left, ignore_errors=True)
-        else:
-            with suppress(OSError):  # what cannot be removed is in nobody's way
-                left.unlink()

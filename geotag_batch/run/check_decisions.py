@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from geotag_batch.duck import Connection, dataset_relation, execute_file
 from geotag_batch.errors import StorageError
+from geotag_batch.run.check_file import UNREADABLE, require_regular
 from geotag_batch.schema import CURRENT_VERSION, check_table, load_schema
 from geotag_batch.taxonomy import tag_names
 from geotag_batch.workspace import Workspace
@@ -24,12 +25,13 @@ _ID = r"^\d{8}T\d{12}Z-[0-9a-f]{4}-\d{7}$"
 def check_decisions_file(path: Path) -> tuple[int, tuple[str, ...]]:
     """Read a whole file, page checksums included; return its rows and what is wrong with it."""
     try:
+        require_regular(path)
         file = pq.ParquetFile(path, page_checksum_verification=True)
         table = file.read()
         check_table(table, load_schema("decisions").arrow(), "it")
     except StorageError as error:
         return 0, (error.message,)
-    except (OSError, pa.ArrowException) as error:
+    except UNREADABLE as error:
         return 0, (f"cannot be read: {error}",)
     return table.num_rows, (
         *_metadata_problems(file.schema_arrow.metadata or {}),

@@ -1,6 +1,7 @@
 """One committed Parquet file: is it readable, and does it say what its name, its schema and its own columns promise?"""
 
 import re
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,10 @@ from numpy.typing import NDArray
 from geotag_batch.errors import StorageError
 from geotag_batch.schema import CURRENT_VERSION, check_table, error_classes, load_schema
 from geotag_batch.taxonomy import tag_index, tag_names
+from geotag_batch.workspace import Workspace
+from geotag_batch.write.sums import matches_sum
 
-__all__ = ["DATASETS", "Checked", "check_file"]
+__all__ = ["DATASETS", "UNREADABLE", "Checked", "check_file", "require_regular"]
 
 DATASETS = ("embeddings", "failures", "predictions")
 
@@ -24,38 +27,71 @@ _NAME = re.compile(r"(\d{8}T\d{6}Z-[0-9a-f]{4})-\d+\.parquet")
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What one file holds: the run that its name states, its rows, and what is wrong with it.
+    """What one file holds: the run that its name states, its rows (None: not known), and what is wrong with it.
 
-    `weights_sha256` is that of the encoder, for embeddings.
+    `weights_sha256` is that of the encoder, for embeddings; `has_sum` tells whether its SHA-256 is recorded.
     """
 
     run_id: str
-    rows: int
+    rows: int | None
     problems: tuple[str, ...]
     weights_sha256: str | None = None
+    has_sum: bool = False
 
 
-def check_file(dataset: str, path: Path) -> Checked:
-    """Read a whole file, page checksums included, and check it; nothing is raised for a bad one."""
+def check_file(workspace: Workspace, dataset: str, path: Path) -> Checked:
+    """Read a whole file, page checksums included, and check it; nothing is raised for a bad one.
+
+    One whose bytes are not those that were committed is not looked into: its footer may promise anything.
+    """
     match = _NAME.fullmatch(path.name)
     run_id = match.group(1) if match else path.name.rpartition("-")[0]
     problems = [] if match else ["its name is not <run_id>-<chunk>.parquet"]
     try:
+        has_sum = _check_bytes(workspace, path)
         file = pq.ParquetFile(path, page_checksum_verification=True)
         table = file.read()
+    except StorageError as error:
+        return Checked(run_id, None, (*problems, error.message))
+    except UNREADABLE as error:
+        return Checked(run_id, None, (*problems, f"cannot be read: {error}"))
+    try:
         check_table(table, _expected(dataset, table.schema), "it")
     except StorageError as error:
-        return Checked(run_id, 0, (*problems, error.message))
-    except (OSError, pa.ArrowException) as error:
-        return Checked(run_id, 0, (*problems, f"cannot be read: {error}"))
+        return Checked(run_id, table.num_rows, (*problems, error.message), has_sum=has_sum)
     metadata: dict[bytes, bytes] = file.schema_arrow.metadata or {}
-    problems += _metadata_problems(dataset, path, run_id, metadata)
-    problems += _common_problems(table, run_id)
-    problems += _VALUES[dataset](table)
-    if dataset == "predictions" and pc.unique(table["policy_id"]).to_pylist() not in ([_policy(metadata)], []):
-        problems.append(f"has rows of other policies than {_policy(metadata)}, which its metadata says")
-    weights = metadata.get(b"geotag.weights_sha256")
-    return Checked(run_id, table.num_rows, tuple(problems), weights.decode() if weights else None)
+    try:
+        problems += _metadata_problems(dataset, path, run_id, metadata)
+        problems += _common_problems(table, run_id)
+        problems += _VALUES[dataset](table)
+        if dataset == "predictions" and pc.unique(table["policy_id"]).to_pylist() not in ([_policy(metadata)], []):
+            problems.append(f"has rows of other policies than {_policy(metadata)}, which its metadata says")
+    except ValueError as error:
+        problems.append(f"cannot be read: {error}")
+    weights = metadata.get(b"geotag.weights_sha256", b"").decode(errors="replace") or None
+    return Checked(run_id, table.num_rows, tuple(problems), weights, has_sum)
+
+
+UNREADABLE = (OSError, pa.ArrowException, ValueError)
+"""What reading a broken file raises; ValueError for text that is not UTF-8, in its footer or a column."""
+
+
+def _check_bytes(workspace: Workspace, path: Path) -> bool:
+    """Return whether the file's SHA-256 is recorded. Raises StorageError if its bytes have another, OSError."""
+    require_regular(path)
+    try:
+        matches = matches_sum(workspace, path)
+    except StorageError:  # that file of sums is reported by itself
+        return False
+    if matches is False:
+        raise StorageError("its bytes are not those that were committed: their SHA-256 differs")
+    return matches is not None
+
+
+def require_regular(path: Path) -> None:
+    """Raise StorageError if a path is no plain file, OSError if it is not there: a FIFO would be waited for."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise StorageError("is not a file")
 
 
 def _policy(metadata: dict[bytes, bytes]) -> str:

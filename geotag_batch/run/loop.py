@@ -16,18 +16,19 @@ from threadpoolctl import threadpool_limits
 
 from geotag_batch.config import Config
 from geotag_batch.encode.encoder import Encoder
-from geotag_batch.errors import EncoderError, FailureBudgetError, GeotagError
+from geotag_batch.errors import FailureBudgetError, GeotagError
 from geotag_batch.predict.bundle import Scorer
 from geotag_batch.read.loader import ROOT_SUSPECT, ImageLoader, LoadedImage, while_root_answers
 from geotag_batch.read.process import warm_up
 from geotag_batch.read.sources import ImageSource
+from geotag_batch.run.canary import Canary, choose_canary
 from geotag_batch.run.capacity import batch_size, decoding_workers
 from geotag_batch.run.chunk import ChunkResult, tag_chunk
 from geotag_batch.run.embed import Embedder
 from geotag_batch.run.feed import ChunkFeed
 from geotag_batch.run.plan import Plan
 from geotag_batch.run.report import RunReporter
-from geotag_batch.run.settle import load_settled
+from geotag_batch.run.settle import settle
 from geotag_batch.run.stop import Stop
 from geotag_batch.run.tables import Stamp
 from geotag_batch.run.views import refresh_views
@@ -79,6 +80,7 @@ class ChunkLoop:
 
     def _do_chunks(self, head: Scorer | None, encoder: Encoder | None, stop: Stop, tools: ExitStack) -> None:
         dim = encoder.dim if encoder is not None else head.info.dim if head is not None else 0
+        canary = self._choose_canary()  # before the feed, which uses the plan's connection in a thread of its own
         feed = ChunkFeed(self._plan, self._config.images, self._source, dim)
         tools.callback(feed.close)
         # Scoring runs beside reading the next chunk and committing the last one: more threads in it get in the way.
@@ -90,8 +92,13 @@ class ChunkLoop:
             if chunk.needs_encoder and embedder is None:
                 writer.wait()  # both change the record
                 embedder = self._make_embedder(encoder, head, stop)
-                if self._plan.images:
-                    images = self._load_images(embedder, feed, stop, tools)
+                loader = self._open_loader(embedder.encoder, stop, tools) if self._plan.images else None
+                if canary is not None:
+                    said = canary.check(embedder.encoder, loader.load if loader else None)
+                    self.record = replace(self.record, canary=said)
+                if loader is not None:
+                    ahead = loader.load(feed.requests(), look_ahead=max(64, 4 * embedder.batch_size))
+                    images = while_root_answers(ahead, self._source)
             result = tag_chunk(chunk, head, embedder, images, self._stamp(embedder))
             self._check(result)
             if result.photos:
@@ -100,40 +107,28 @@ class ChunkLoop:
                 break
         writer.wait()
 
+    def _choose_canary(self) -> Canary | None:
+        encoder_id = self._plan.target.encoder_id
+        if not self._plan.to_embed or encoder_id is None:
+            return None
+        return choose_canary(self._workspace, self._config, self._plan.connection, self._source, encoder_id)
+
     def _make_embedder(self, encoder: Encoder | None, head: Scorer | None, stop: Stop) -> Embedder:
         started = time.monotonic()
         if self._plan.images:
             warm_up()
-        if encoder is None:
-            encoder = load_settled(self._workspace, self._config, head)
-        if head is not None and encoder.encoder_id != head.info.encoder_id:
-            raise EncoderError(
-                f"head {head.info.head_id} was trained on encoder {head.info.encoder_id}, "
-                f"but [encoder] in geotag.toml gives {encoder.encoder_id}",
-                hint="set encoder.model and encoder.weights to the head's encoder, `geotag heads use` another head, or "
-                "import this one again with --encoder current if it does belong to the configured encoder",
-            )
-        stored = stored_weights(self._workspace, encoder.encoder_id)
-        if stored not in (None, encoder.weights_sha256):
-            raise EncoderError(
-                f"the weights of {encoder.encoder_id} are not those that made its stored embeddings: "
-                f"sha256 {encoder.weights_sha256[:12]} now, {str(stored)[:12]} then",
-                hint="restore the weights; vectors of two encoders are never mixed",
-            )
-        logger.info("encoder %s on %s in %s", encoder.encoder_id, encoder.device, encoder.precision)
+        encoder = settle(self._workspace, self._config, head, encoder)
         self.record = replace(self.record, precision=encoder.precision, device=encoder.device)
         self._reporter.begin()
         embedder = Embedder(encoder, batch_size(self._config.run, encoder), stop)
         embedder.seconds["load_encoder"] = time.monotonic() - started
         return embedder
 
-    def _load_images(self, embedder: Embedder, feed: ChunkFeed, stop: Stop, tools: ExitStack) -> Iterator[LoadedImage]:
-        root, encoder = self._workspace.root, embedder.encoder
-        workers = decoding_workers(self._config.run, encoder.device)
+    def _open_loader(self, encoder: Encoder, stop: Stop, tools: ExitStack) -> ImageLoader:
+        root, workers = self._workspace.root, decoding_workers(self._config.run, encoder.device)
         loader = tools.enter_context(ImageLoader(self._config.images, root, encoder.preprocess, workers))
         stop.when_signalled(loader.stop)
-        images = loader.load(feed.requests(), look_ahead=max(64, 4 * embedder.batch_size))
-        return while_root_answers(images, self._source)
+        return loader
 
     def _stamp(self, embedder: Embedder | None) -> Stamp:
         return Stamp(

@@ -9,7 +9,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any, Literal
 from geotag_batch.config import Config
 from geotag_batch.duck import Connection, DuckError, connect, escape_glob, quote_literal
 from geotag_batch.errors import ConfigError, GeotagError, StorageError, UsageError
+from geotag_batch.printable import one_line, printable, spreadsheet_safe
 from geotag_batch.run.one_select import require_one_select
 from geotag_batch.workspace import Workspace
 from geotag_batch.write.views import VIEWS
@@ -31,9 +32,12 @@ _ROWS_AT_ONCE = 1000  # a table's columns are as wide as the values among the fi
 _WIDEST = 60
 
 
-def query(workspace: Workspace, config: Config, sql: str, format_: Format = "table") -> Iterator[str]:
+def query(
+    workspace: Workspace, config: Config, sql: str, format_: Format = "table", *, raw: bool = False
+) -> Iterator[str]:
     """Run `sql` over review.duckdb and yield its rows as text, a few at a time.
 
+    CSV is made for spreadsheets and terminals unless `raw`: see `_for_spreadsheets`. JSON holds every value as it is.
     Raises UsageError for anything but one SELECT, and for a SELECT that does not fit the views; ConfigError if the
     views are missing or stale; StorageError if a file cannot be read.
     """
@@ -43,7 +47,7 @@ def query(workspace: Workspace, config: Config, sql: str, format_: Format = "tab
             cursor = connection.execute(statement)
             names = [column[0] for column in cursor.description or ()]
             rows = iter(lambda: cursor.fetchmany(_ROWS_AT_ONCE), [])
-            yield from _WRITERS[format_](names, rows)
+            yield from _as_csv(names, rows, raw=raw) if format_ == "csv" else _WRITERS[format_](names, rows)
         except DuckError as error:
             raise _explain(error, connection, workspace) from error
 
@@ -139,16 +143,25 @@ def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     text = ", ".join(_cell(item) for item in value) if isinstance(value, list) else str(value)
-    text = "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
+    text = one_line(text)
     return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"
 
 
-def _as_csv(names: list[str], batches: Iterator[list[tuple[Any, ...]]]) -> Iterator[str]:
+def _as_csv(names: list[str], batches: Iterator[list[tuple[Any, ...]]], *, raw: bool) -> Iterator[str]:
+    cell: Callable[[object], object] = _plain if raw else _for_spreadsheets
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(names)
+    quoting = csv.writer(buffer, lineterminator="\n", quoting=csv.QUOTE_ALL)  # the other one leaves a bare CR unquoted
+
+    def write(row: Sequence[object]) -> None:
+        cells = [cell(value) for value in row]
+        has_return = any(isinstance(each, str) and "\r" in each for each in cells)
+        (quoting if has_return else writer).writerow(cells)
+
+    write(names)
     for batch in batches:
-        writer.writerows([[_plain(value) for value in row] for row in batch])
+        for row in batch:
+            write(row)
         yield buffer.getvalue().removesuffix("\n")
         buffer.seek(0)
         buffer.truncate()
@@ -158,6 +171,12 @@ def _as_csv(names: list[str], batches: Iterator[list[tuple[Any, ...]]]) -> Itera
 
 def _plain(value: object) -> object:
     return json.dumps(_json_value(value), ensure_ascii=False) if isinstance(value, list | dict) else value
+
+
+def _for_spreadsheets(value: object) -> object:
+    """Return a value as `_plain` does; a text that would be a formula gets an apostrophe, controls are escaped."""
+    plain = _plain(value)
+    return printable(spreadsheet_safe(plain)) if isinstance(plain, str) else plain
 
 
 def _as_json(names: list[str], batches: Iterator[list[tuple[Any, ...]]]) -> Iterator[str]:
@@ -198,4 +217,4 @@ def _scalar(value: object) -> object:
     return value.hex() if isinstance(value, bytes) else str(value)
 
 
-_WRITERS = {"table": _as_table, "csv": _as_csv, "json": _as_json}
+_WRITERS = {"table": _as_table, "json": _as_json}

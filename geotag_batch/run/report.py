@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from geotag_batch.printable import one_line
 from geotag_batch.run.plan import Plan
 from geotag_batch.run.prune import Removal
 from geotag_batch.write.runs import RunRecord
@@ -33,10 +34,17 @@ class _JsonFormatter(logging.Formatter):
         )
 
 
+class _TextFormatter(logging.Formatter):
+    """One line an event, whatever stands in the message."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return one_line(super().formatMessage(record))
+
+
 def configure_logging(log_format: str) -> None:
     """Send the log of geotag to standard error, as `text` or `json` lines."""
     handler = logging.StreamHandler(sys.stderr)
-    text = logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S%z")
+    text = _TextFormatter("%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S%z")
     handler.setFormatter(_JsonFormatter() if log_format == "json" else text)
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)
@@ -105,7 +113,7 @@ def summary(record: RunRecord) -> str:
         return "nothing to do: no photo of the selection is pending"
     done = f"{record.predicted} predicted" if record.command == "backfill" else f"{record.embedded} embedded"
     lines = [
-        f"run {record.run_id}: {record.status}" + (f" ({record.stop_reason})" if record.stop_reason else ""),
+        f"run {record.run_id}: {record.status}" + (f" ({one_line(record.stop_reason)})" if record.stop_reason else ""),
         f"  {record.photos} of {record.pending} pending photos in {record.chunks} chunks: {done}, "
         f"{record.failed} failed; {record.images_encoded} images and {record.titles_encoded} titles encoded",
         f"  {_duration(record.seconds)}, {record.photos / max(record.seconds, 1e-9):.1f} photos/s",

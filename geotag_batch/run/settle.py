@@ -12,12 +12,39 @@ from geotag_batch.predict.head import current_head_info
 from geotag_batch.run.formats import Formats, faster_formats
 from geotag_batch.run.precision import PrecisionCheck, check_precision, known_check, save_check
 from geotag_batch.workspace import Workspace
+from geotag_batch.write.dataset import stored_weights
 
-__all__ = ["check_now", "load_settled"]
+__all__ = ["check_now", "load_settled", "settle"]
 
 logger = logging.getLogger("geotag")
 
 _PHOTOS = 400  # at half a percent, two of them may differ
+
+
+def settle(workspace: Workspace, config: Config, scorer: Scorer | None, encoder: Encoder | None) -> Encoder:
+    """Return `encoder`, or the configured one as `load_settled` does, if it may be used in this workspace.
+
+    Raises EncoderError if the head was trained on another one, or its weights are not those that made the stored
+    embeddings; and as `load_settled`.
+    """
+    if encoder is None:
+        encoder = load_settled(workspace, config, scorer)
+    if scorer is not None and encoder.encoder_id != scorer.info.encoder_id:
+        raise EncoderError(
+            f"head {scorer.info.head_id} was trained on encoder {scorer.info.encoder_id}, "
+            f"but [encoder] in geotag.toml gives {encoder.encoder_id}",
+            hint="set encoder.model and encoder.weights to the head's encoder, `geotag heads use` another head, or "
+            "import this one again with --encoder current if it does belong to the configured encoder",
+        )
+    stored = stored_weights(workspace, encoder.encoder_id)
+    if stored not in (None, encoder.weights_sha256):
+        raise EncoderError(
+            f"the weights of {encoder.encoder_id} are not those that made its stored embeddings: "
+            f"sha256 {encoder.weights_sha256[:12]} now, {str(stored)[:12]} then",
+            hint="restore the weights; vectors of two encoders are never mixed",
+        )
+    logger.info("encoder %s on %s in %s", encoder.encoder_id, encoder.device, encoder.precision)
+    return encoder
 
 
 def load_settled(workspace: Workspace, config: Config, scorer: Scorer | None) -> Encoder:

@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict
 from datetime import datetime
 
+from geotag_batch.printable import one_line
 from geotag_batch.run.status import Decided, Status
 
 __all__ = ["status_json", "status_text"]
@@ -41,7 +42,7 @@ def status_text(status: Status) -> str:
     lines += _decided(status.decided)
     lines.append("last runs" if status.runs else "last runs  none")
     for run in status.runs:
-        reason = f" ({run.stop_reason})" if run.stop_reason else ""
+        reason = f" ({one_line(run.stop_reason)})" if run.stop_reason else ""
         lines.append(
             f"           {run.run_id}  {run.command} {run.status}{reason}: "
             f"{run.photos:,} photos, {run.failed:,} failed, {run.seconds:,.0f} s"

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from geotag_batch.printable import printable
 from geotag_batch.run.stop import Stop
 from geotag_batch.train.learner import Epoch, Learner
 from geotag_batch.train.trainer import Watch
@@ -61,4 +62,4 @@ class TrainReporter:
             self._progress.update(self._task, completed=share, description=f"epoch {done + 1}")
 
     def _say(self, line: str) -> None:
-        self._console.print(line, markup=False)
+        self._console.print(printable(line), markup=False)

@@ -18,6 +18,7 @@ from geotag_batch.errors import StorageError
 from geotag_batch.fingerprint import file_metadata
 from geotag_batch.schema import CURRENT_VERSION, check_table, load_schema
 from geotag_batch.workspace import Workspace
+from geotag_batch.write.sums import add_sums, file_sha256
 
 __all__ = [
     "ChunkName",
@@ -59,19 +60,25 @@ def commit_chunk(workspace: Workspace, name: ChunkName, tables: ChunkTables) -> 
     Raises StorageError if the disk refuses; what was published before stays valid.
     """
     staging = workspace.staging / name.run_id
+    written: list[Path] = []
     if tables.embeddings.num_rows:
         if name.encoder_id is None:
             raise ValueError("embeddings without an encoder_id")
         final = workspace.embeddings_file(name.encoder_id, name.run_id, name.number)
         write_table(tables.embeddings, "embeddings", name, final, staging, dim=tables.dim)
+        written.append(final)
     if tables.failures.num_rows:
         final = workspace.failures_file(name.run_id, name.number)
         write_table(tables.failures, "failures", name, final, staging)
+        written.append(final)
     if tables.predictions.num_rows:
         if name.head_id is None:
             raise ValueError("predictions without a head_id")
         final = workspace.predictions_file(name.head_id, name.run_id, name.number)
         write_table(tables.predictions, "predictions", name, final, staging)
+        written.append(final)
+    if written:
+        add_sums(workspace, written[0].stem, [(path, _sha256(path)) for path in written])
 
 
 def write_table(table: pa.Table, dataset: str, name: ChunkName, final: Path, staging: Path, *, dim: int = 512) -> None:
@@ -101,7 +108,13 @@ def rewrite_without(workspace: Workspace, path: Path, ids: Collection[int]) -> N
     except (OSError, pa.ArrowException) as error:
         raise StorageError(f"{path}: cannot be read: {error}", hint="run `geotag verify`") from error
     gone = pc.is_in(table["gridimage_id"], value_set=pa.array(ids, pa.int64()))
-    publish(partial(_write_parquet, table.filter(pc.invert(gone))), path, workspace.staging, replace=True)
+    left = table.filter(pc.invert(gone))
+
+    def write(staged: Path) -> None:
+        _write_parquet(left, staged)
+        add_sums(workspace, path.stem, [(path, _sha256(staged))])  # before it replaces the file, not after
+
+    publish(write, path, workspace.staging, replace=True)
 
 
 def _write_parquet(table: pa.Table, path: Path) -> None:
@@ -117,6 +130,13 @@ def _write_parquet(table: pa.Table, path: Path) -> None:
     written = pq.ParquetFile(path).metadata.num_rows
     if written != table.num_rows:
         raise StorageError(f"{path}: {written} rows were written instead of {table.num_rows}")
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return file_sha256(path)
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be read: {error}", hint="run `geotag verify`") from error
 
 
 def _dictionary_columns(table: pa.Table) -> list[str]:

@@ -6,7 +6,7 @@ only unfinished: a file that still has its rows has not been pruned.
 
 import json
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from geotag_batch.errors import StorageError
 from geotag_batch.workspace import Workspace
 from geotag_batch.write.runs import utc_now
 
-__all__ = ["PrunedFile", "read_pruned", "record_pruned"]
+__all__ = ["PrunedFile", "pruned_records", "read_pruned", "record_pruned"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +36,17 @@ def record_pruned(workspace: Workspace, files: Iterable[PrunedFile]) -> Path:
     return final
 
 
-def read_pruned(workspace: Workspace) -> Mapping[str, set[int]]:
-    """Return, for each file that was ever to be pruned, the numbers of rows that it may have.
+def pruned_records(workspace: Workspace) -> list[Path]:
+    """Return the records of all prunes, the oldest first."""
+    return sorted(workspace.pruned.glob("[0-9]*Z-*.json"))
 
-    The greatest is what its run committed, the least what all prunes leave of it.
-    Raises StorageError naming a record that cannot be read.
-    """
-    rows: dict[str, set[int]] = {}
-    for path in sorted(workspace.pruned.glob("[0-9]*Z-*.json")):
-        try:
-            for entry in json.loads(path.read_bytes())["files"]:
-                file = PrunedFile(**entry)
-                rows.setdefault(file.file, set()).update((file.rows_before, file.rows_after))
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise StorageError(f"{path}: is not a readable record of a prune: {error}") from error
-    return rows
+
+def read_pruned(path: Path) -> list[PrunedFile]:
+    """Return what one prune was to remove. Raises StorageError naming a record that cannot be read."""
+    try:
+        files = [PrunedFile(**entry) for entry in json.loads(path.read_bytes())["files"]]
+        if not all(isinstance(file.rows_before, int) and isinstance(file.rows_after, int) for file in files):
+            raise TypeError("rows should be numbers")
+        return files
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise StorageError(f"{path}: is not a readable record of a prune: {error}") from error

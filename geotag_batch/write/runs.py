@@ -18,7 +18,16 @@ from geotag_batch.fingerprint import software_versions
 from geotag_batch.schema import load_schema
 from geotag_batch.workspace import Workspace
 
-__all__ = ["RunRecord", "new_run_id", "read_run_records", "utc_now", "write_run_record"]
+__all__ = [
+    "RunRecord",
+    "is_run_id",
+    "new_run_id",
+    "read_run_record",
+    "read_run_records",
+    "stamp_after",
+    "utc_now",
+    "write_run_record",
+]
 
 _TIME = "%Y%m%dT%H%M%SZ"
 _RUN_ID = re.compile(r"(\d{8}T\d{6}Z)-[0-9a-f]{4}")
@@ -42,6 +51,7 @@ class RunRecord:
     policy_id: str | None = None
     precision: str | None = None
     device: str | None = None
+    canary: str | None = None
     chunks: int = 0
     photos: int = 0
     predicted: int = 0
@@ -63,11 +73,20 @@ def utc_now() -> datetime:
 
 def new_run_id(workspace: Workspace) -> str:
     """Return a run_id that sorts after every committed one. The caller holds the lock."""
-    now = utc_now().replace(microsecond=0)
-    last = max(_committed_times(workspace), default="")
+    return stamp_after(max(_committed_times(workspace), default=""))
+
+
+def stamp_after(last: str) -> str:
+    """Return a stamp of now, YYYYMMDDTHHMMSSZ-xxxx, that sorts after the stamp `last` whatever the clock says."""
+    now, last = utc_now().replace(microsecond=0), last[:16]
     if last and now.strftime(_TIME) <= last:
         now = datetime.strptime(last, _TIME) + timedelta(seconds=1)
     return f"{now.strftime(_TIME)}-{secrets.token_hex(2)}"
+
+
+def is_run_id(text: str) -> bool:
+    """Return whether `text` has the form of a run_id."""
+    return _RUN_ID.fullmatch(text) is not None
 
 
 def _committed_times(workspace: Workspace) -> Iterator[str]:
@@ -90,19 +109,49 @@ def write_run_record(workspace: Workspace, record: RunRecord) -> None:
 
 def read_run_records(workspace: Workspace) -> list[RunRecord]:
     """Return all run records, the oldest first. Raises StorageError naming a record that cannot be read."""
-    return [_read(workspace, path.stem) for path in sorted(workspace.runs.glob("[0-9]*Z-*.json"))]
+    return [read_run_record(workspace, path.stem) for path in sorted(workspace.runs.glob("[0-9]*Z-*.json"))]
 
 
-def _read(workspace: Workspace, run_id: str) -> RunRecord:
+def read_run_record(workspace: Workspace, run_id: str) -> RunRecord:
+    """Return one run's record. Raises StorageError if it cannot be read or is not what it should be."""
     path = workspace.run_file(run_id)
     try:
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         for name in ("started_at", "updated_at", "finished_at"):
             if values[name] is not None:
                 values[name] = datetime.fromisoformat(values[name])
-        return RunRecord(**values)
+        record = RunRecord(**values)
+        _require_types(values, run_id)
+        return record
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise StorageError(f"{path}: is not a readable run record: {error}", hint="run `geotag verify`") from error
+
+
+_JSON_TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "int64": (int,),
+    "float64": (int, float),
+    "timestamp[us]": (datetime,),
+    "map<string, int64>": (int,),
+    "map<string, float64>": (int, float),
+    "map<string, string>": (str,),
+}
+"""What JSON, its times read, must have for each type of schemas/run.v1.json; for a map, its values."""
+
+
+def _require_types(values: dict[str, Any], run_id: str) -> None:
+    """Raise TypeError unless a record's values have their schema's types; one that has not would break the view."""
+    for column in load_schema("run").columns:
+        value, kinds = values.get(column.name), _JSON_TYPES[column.type]  # an older version may lack one
+        if value is None and column.nullable:
+            continue
+        parts = [value]
+        if column.type.startswith("map"):
+            parts = list(value.values()) if isinstance(value, dict) else [None]
+        if not all(isinstance(part, kinds) and not isinstance(part, bool) for part in parts):
+            raise TypeError(f"{column.name} is {value!r}, should be {column.type}")
+    if values["run_id"] != run_id:
+        raise ValueError(f"it is the record of run {values['run_id']}")
 
 
 def _to_json(value: object) -> object:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Callable
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from geotag_batch.config import set_key
 from geotag_batch.workspace import Workspace
 from jobs.cli import main
+from tests.builders import write_catalogue
 from tests.data import RUN_4, write_archive
 
 Geotag = Callable[..., tuple[int, str, str]]
@@ -98,7 +100,12 @@ def test_verify_is_clean_until_something_is_wrong(geotag: Geotag, filled: tuple[
     assert "things are wrong" in errors
     code, out, _ = geotag("verify", "--format", "json")
     assert code == 1
-    assert any("cannot be read" in problem["what"] for problem in json.loads(out)["problems"])
+    assert any("its bytes are not those" in problem["what"] for problem in json.loads(out)["problems"])
+    code, out, _ = geotag("verify", "--repair")
+    assert code == 0
+    assert out.startswith("set aside failures/run_date=2026-01-01/")
+    code, out, _ = geotag("verify", "--repair", "--format", "json")
+    assert (code, json.loads(out)["repair"]["moved"]) == (0, [])
 
 
 def test_prune_says_what_and_how_much_and_asks_first(geotag: Geotag, filled: tuple[Workspace, str, str]) -> None:
@@ -114,3 +121,28 @@ def test_prune_says_what_and_how_much_and_asks_first(geotag: Geotag, filled: tup
     assert geotag("verify")[0] == 0
     code, _, errors = geotag("prune", "--head", head, "--yes")
     assert (code, "is the head in use" in errors) == (2, True)
+
+
+def test_no_command_lets_a_terminal_obey_what_a_title_or_a_name_says(
+    geotag: Geotag, filled: tuple[Workspace, str, str]
+) -> None:
+    hostile = "\x1b]0;owned\x07 \u202egpj \x9b2J\nWRONG forged"
+    workspace = filled[0]
+    write_catalogue(workspace, [{"gridimage_id": 901, "title": hostile, "tags": ["top:Coastal", hostile]}], name="more")
+    (workspace.failures / hostile).write_text("")
+    shown = []
+    geotag("views")
+    for format_ in ("table", "csv", "json"):
+        shown.append(geotag("query", "SELECT title FROM photos WHERE gridimage_id = 901", "--format", format_))
+    for command in ("describe", "status", "verify", "plan"):
+        for format_ in ("text", "json"):
+            shown.append(geotag(command, "--format", format_))
+    for wrong in (hostile, f"SELECT '{hostile}'::INTEGER", f'FROM "{hostile}"'):
+        shown.append(geotag("query", wrong))
+        shown.append(geotag("heads", wrong))
+    shown.append(geotag("query", "SELECT 1", "--format", hostile))
+    for number, (_, out, errors) in enumerate(shown):
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", out + errors)
+        assert "\nWRONG forged" not in out or number == 1  # in CSV a quoted cell may have two lines
+    assert json.loads(shown[2][1]) == [{"title": hostile}]
+    assert "owned" in "".join(out for _, out, _ in shown[:9])

@@ -9,6 +9,7 @@ import pytest
 from geotag_batch.config import ImagesConfig
 from geotag_batch.errors import ImageRootError, PhotoFailure
 from geotag_batch.read.http import HttpSource
+from geotag_batch.read.urls import AllowedUrls
 from tests.read.server import Handler, Server, running_server
 
 
@@ -272,6 +273,13 @@ def test_redirects_to_other_hosts_and_schemes_are_refused(server: Server, source
     server.behaviours["/images/7.jpg"] = lambda request: request.answer(302, Location=location)
     assert failure(source) == "outside_root"
     assert server.asked["/images/7.jpg"] == 1
+
+
+def test_a_redirect_from_https_back_to_http_is_refused() -> None:
+    urls = AllowedUrls(ImagesConfig(root="https://images.example"))
+    assert urls.of_redirect(urls.root(), "https://images.example/7.jpg").url == "https://images.example/7.jpg"
+    with pytest.raises(PhotoFailure, match="from https back to http"):
+        urls.of_redirect(urls.root(), "http://images.example/7.jpg")
 
 
 @pytest.mark.parametrize(

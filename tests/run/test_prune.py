@@ -114,7 +114,7 @@ def test_a_file_that_was_pruned_and_is_broken_now_is_named(archive: Make) -> Non
     made.write()
     path = prune(made.workspace, made.config, PruneRequest(withdrawn=True))[0].path
     path.write_bytes(b"half")
-    assert any("cannot be read" in problem.what for problem in verify(made.workspace).problems)
+    assert any("its bytes are not those" in problem.what for problem in verify(made.workspace).problems)
 
 
 def test_a_head_named_like_a_folder_above_the_workspace_takes_nothing_with_it(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`geotag query`: one SELECT as table, CSV or JSON, and nothing else."""
 
 import csv
+import io
 import json
 import shutil
 import subprocess
@@ -32,9 +33,9 @@ def filled(workspace: Workspace) -> Workspace:
     return found
 
 
-def ask(workspace: Workspace, sql: str, format_: str = "table") -> str:
+def ask(workspace: Workspace, sql: str, format_: str = "table", *, raw: bool = False) -> str:
     """Return the answer to a query."""
-    return "\n".join(query(workspace, load_config(workspace, {}), sql, format_))  # type: ignore[arg-type]
+    return "\n".join(query(workspace, load_config(workspace, {}), sql, format_, raw=raw))  # type: ignore[arg-type]
 
 
 def test_a_table_has_a_line_a_row_and_nothing_that_a_terminal_would_obey(filled: Workspace) -> None:
@@ -43,13 +44,25 @@ def test_a_table_has_a_line_a_row_and_nothing_that_a_terminal_would_obey(filled:
     )
     assert len(lines) == 4
     assert lines[0].split() == ["gridimage_id", "title", "tags", "x", "y"]
-    assert "\\x1b[31mred\\x07" in lines[2] and "\\x0a" in lines[2] and "0.1235" in lines[2]
+    assert "\\u001b[31mred\\u0007" in lines[2] and "\\u000a" in lines[2] and "0.1235" in lines[2]
     assert "Energy infrastructure" in lines[2]
     assert lines[3] == "(1 row)"
 
 
-def test_csv_comes_back_as_it_was(filled: Workspace) -> None:
-    text = ask(filled, "SELECT gridimage_id, title, tags FROM predictions", "csv")
+def test_csv_starts_no_formula_and_obeys_no_escape_unless_it_is_asked_for_raw(filled: Workspace) -> None:
+    hostile = "=HYPERLINK(A1)", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\uff1d1", "\x1b[2J", "\u202egpj.exe"
+    columns = ", ".join(f"'{text}' AS c{number}" for number, text in enumerate(hostile))
+    sql = f"SELECT {columns}, -1 AS number, -0.5::DOUBLE AS fraction, 'a - b' AS plain, 1 AS \"=1\""
+    names, row = csv.reader(io.StringIO(ask(filled, sql, "csv"), newline=""))
+    assert row[:7] == ["'=HYPERLINK(A1)", "'+1", "'-1", "'@SUM(A1)", "'\t=1", "'\\u000d=1", "'\uff1d1"]
+    assert row[7:] == ["\\u001b[2J", "\\u202egpj.exe", "-1", "-0.5", "a - b", "1"]
+    assert names[-1] == "'=1"
+    raw = list(csv.reader(io.StringIO(ask(filled, sql, "csv", raw=True), newline="")))
+    assert raw[1] == [*hostile, "-1", "-0.5", "a - b", "1"]
+
+
+def test_raw_csv_comes_back_as_it_was(filled: Workspace) -> None:
+    text = ask(filled, "SELECT gridimage_id, title, tags FROM predictions", "csv", raw=True)
     assert list(csv.reader(text.splitlines(keepends=True))) == [
         ["gridimage_id", "title", "tags"],
         ["1", TITLE, '["Energy infrastructure"]'],

@@ -64,10 +64,14 @@ def flip(path: Path) -> None:
 @pytest.mark.parametrize(
     "damage", [flip, lambda path: os.truncate(path, path.stat().st_size - 9), lambda path: os.truncate(path, 0)]
 )
-def test_a_damaged_file_is_named(workspace: Workspace, damage: Callable[[Path], None]) -> None:
-    sound(workspace)
-    damage(workspace.embeddings_file(ENCODER, RUN_1, 1))
-    assert any(f"encoder={ENCODER}/{RUN_1}-000001.parquet: cannot be read" in line for line in problems(workspace))
+@pytest.mark.parametrize("has_sum", [True, False])
+def test_a_damaged_file_is_named(workspace: Workspace, damage: Callable[[Path], None], has_sum: bool) -> None:
+    path = sound(workspace).embeddings_file(ENCODER, RUN_1, 1)
+    damage(path)
+    if not has_sum:
+        (workspace.sums / f"{RUN_1}-000001.sha256").unlink()
+    what = "its bytes are not those that were committed" if has_sum else "cannot be read"
+    assert any(f"encoder={ENCODER}/{RUN_1}-000001.parquet: {what}" in line for line in problems(workspace))
 
 
 @pytest.mark.parametrize(
@@ -152,7 +156,7 @@ def test_a_run_that_was_killed_before_it_could_count_is_not_wrong(workspace: Wor
     assert report.problems == []
     assert report.notes == [
         f"run {RUN_1} was interrupted; what it committed is good",
-        "1 staged files of an interrupted run; the next run removes them",
+        "1 staged files of an interrupted command; a later run removes them",
     ]
 
 
@@ -162,12 +166,12 @@ def test_a_run_that_commits_and_ends_meanwhile_is_not_wrong(
     """The run commits a chunk and says so, and another begins, between the records and the files."""
     record(workspace, RUN_1, status="running")
 
-    def commit_first(dataset: str, path: Path) -> check_file.Checked:
+    def commit_first(workspace: Workspace, dataset: str, path: Path) -> check_file.Checked:
         if not workspace.run_file(RUN_2).exists():
             record(workspace, RUN_1, predicted=2)
             record(workspace, RUN_2, status="running")
             commit(workspace, RUN_2, predictions=[{"gridimage_id": 3}])
-        return check_file.check_file(dataset, path)
+        return check_file.check_file(workspace, dataset, path)
 
     commit(workspace, RUN_1, failures=[{"gridimage_id": 9, "permanent": True}])
     commit(workspace, RUN_1, predictions=[{"gridimage_id": 1}, {"gridimage_id": 2}])
@@ -204,5 +208,5 @@ def test_embeddings_of_other_weights_under_the_same_encoder_are_named(workspace:
     record(workspace, RUN_2, embedded=2)
     assert problems(workspace) == [
         f"embeddings/encoder={ENCODER}/{RUN_2}-000001.parquet: "
-        "was made with other weights than the encoder's first embeddings"
+        "was made with other weights than most of the encoder's embeddings"
     ]
