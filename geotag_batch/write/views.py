@@ -34,6 +34,7 @@ __all__ = ["VIEWS", "create_views", "rebuild_views", "views_are_stale"]
 VIEWS = (
     "tags",
     "photos",
+    "squares",
     "decisions",
     "decisions_newest",
     "decisions_by_photo",

@@ -111,6 +111,13 @@ def expected(archive: Archive) -> dict[str, tuple[str, list[tuple[Any, ...]]]]:
                 (7, "Broken", "Bob", None, False),
             ],
         ),
+        "squares": (
+            "FROM squares ORDER BY ALL",
+            [
+                *(("J3473", "J37"), ("SU 387 148", "SU31"), ("SU38", "SU38"), ("SU3871", "SU37")),
+                *(("SU38711487", "SU31"), ("SY6870", "SY67"), ("su3814", "SU31")),
+            ],
+        ),
         "decisions": (
             "SELECT decision_id, gridimage_id, tag, decision, reviewer FROM decisions ORDER BY decision_id",
             [
