@@ -40,8 +40,9 @@ bench: $(INSTALLED) ## measure everything (a quarter of an hour) and write docs/
 bench-train: $(INSTALLED) ## measure training at the paper's scale (GEOTAG_SHARED names the folder of its labels)
 	$(BIN)/python -m benchmarks.training
 
-docs: $(INSTALLED) ## write README's command section from --help
+docs: $(INSTALLED) ## write README's command section from --help, docs/views.md from the SQL
 	$(BIN)/python -m tests.readme_commands
+	$(BIN)/python -m tests.views_page
 
 build: $(INSTALLED) ## the wheel, in dist/
 	$(BIN)/python -m build --wheel --no-isolation

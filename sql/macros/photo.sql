@@ -5,6 +5,7 @@
 -- Columns: title, grid_reference, credit, contributed (the catalogue's), head, run_id, tags, top_tag, top_score,
 -- set_probability, predicted_at (the prediction's), accepted, added, rejected (decided), failure (class of a standing one),
 -- retry_after, photo_url.
+-- Example: SELECT title, head, run_id, tags, accepted, rejected, failure FROM photo(2)
 WITH known AS (
     SELECT gridimage_id FROM photos WHERE gridimage_id = wanted_id
     UNION

@@ -2,6 +2,7 @@
 -- Grain: one row per photo, the least certain first.
 -- Parameters: first_rows := 50
 -- Columns: those of review_queue. Up to 50 rows are joined without reading whole datasets.
+-- Example: SELECT gridimage_id, title, undecided, set_probability FROM queue(first_rows := 2)
 WITH chosen AS (
     SELECT *
     FROM waiting

@@ -2,6 +2,7 @@
 -- Grain: one row per photo, the least certain first.
 -- Parameters: wanted_tag, first_rows := 50
 -- Columns: score (of that tag), and those of review_queue.
+-- Example: SELECT gridimage_id, title, score, undecided FROM queue_for_tag('Paths')
 WITH chosen AS (
     SELECT * EXCLUDE scores  -- of millions they are read for the chosen ones alone
     FROM waiting

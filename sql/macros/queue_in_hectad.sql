@@ -2,6 +2,7 @@
 -- Grain: one row per photo, the least certain first.
 -- Parameters: wanted_square, first_rows := 50
 -- Columns: those of review_queue.
+-- Example: SELECT gridimage_id, title, grid_reference, undecided FROM queue_in_hectad('SK43')
 WITH located AS (
     SELECT *
     FROM photos

@@ -4,6 +4,7 @@
 -- Parameters: wanted_id
 -- Columns: same_title, same_outing (which of the two), title, grid_reference, imagetaken, tags (predicted now), contributed,
 -- credit, photo_url.
+-- Example: SELECT gridimage_id, same_title, same_outing, title, tags FROM series_of(101)
 WITH asked AS (
     SELECT
         coalesce(CAST(photos.user_id AS VARCHAR), photos.realname) AS contributor,

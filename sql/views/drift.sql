@@ -4,6 +4,7 @@
 -- tags_variation (how different the tags given are, as in drift_by_tag), scores_psi and scores_variation (how different
 -- top_score is, as in drift_by_score). PSI is at least 0: up to 0.1 is usually called stable, over 0.25 a shift; the total
 -- variation is half the sum of differences of shares, 0 (the same) to 1. They are null without an earlier run.
+-- Example: FROM drift
 WITH by_tag AS (
     SELECT
         sum(psi) AS psi,

@@ -2,6 +2,7 @@
 -- Grain: one row per tenth of top_score, 0 to 9; none before the head's first run.
 -- Columns: low, high (top_score from low to below high), photos_now (of the newest run), photos_before (of all earlier
 -- runs), share_now, share_before (null where there are none), psi (this tenth's part).
+-- Example: SELECT low, high, photos_now, photos_before, psi FROM drift_by_score
 --
 -- Distances are worked out from shares with half a photo added everywhere, so that a tag that is new or gone counts
 -- without making them infinite. PSI, the population stability index, is the sum of (now - before) * ln(now / before).

@@ -2,6 +2,7 @@
 -- Grain: one row per tag, all 49, the largest change first; none before the head's first run.
 -- Columns: photos_now (of the newest run, with the tag), photos_before (of all earlier runs), share_now, share_before (of
 -- that run's and those runs' photos; null where there are none), change (share_now - share_before), psi (the tag's part).
+-- Example: SELECT tag, photos_now, photos_before, share_now, share_before, psi FROM drift_by_tag LIMIT 4
 --
 -- Distances are worked out from shares with half a photo added everywhere, so that a tag that is new or gone counts
 -- without making them infinite. PSI, the population stability index, is the sum of (now - before) * ln(now / before).

@@ -1,6 +1,7 @@
 -- What the current head says now, without the catalogue: cheaper than predictions where only tags or scores count.
 -- Grain: one row per photo that the current head has predicted.
 -- Columns: those of predictions_all, and photo_url.
+-- Example: SELECT gridimage_id, tags, top_score, run_id FROM predictions_newest ORDER BY gridimage_id LIMIT 3
 --
 -- Newest is of the greatest run_id. Most photos have one prediction only, so what is dear, grouping by photo, is kept to
 -- the others. They are found by blocks of 64 ids, a bit each: where there are more rows than distinct ids (`seen`), the

@@ -2,6 +2,7 @@
 -- Grain: one row per hectad (square of squares) that waits somewhere, the most waited for first; square is null for
 -- photos without a grid reference of that precision.
 -- Columns: waiting (photos), forced, mean_set_probability.
+-- Example: FROM queue_by_hectad
 WITH located AS (
     SELECT photos.gridimage_id, squares.square
     FROM photos

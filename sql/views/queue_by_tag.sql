@@ -2,6 +2,7 @@
 -- Grain: one row per tag that waits somewhere, the most waited for first.
 -- Columns: waiting (photos with that tag undecided), forced (of those, by the at-least-one rule alone), mean_score (of
 -- that tag), mean_set_probability.
+-- Example: FROM queue_by_tag
 WITH undecided AS (
     SELECT unnest(undecided) AS tag, scores, forced, set_probability
     FROM waiting

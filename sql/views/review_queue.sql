@@ -2,6 +2,7 @@
 -- Grain: one row per photo of waiting, in the order of set_probability.
 -- Columns: set_probability (chance that exactly these tags are right, were tags independent), undecided (those of tags
 -- that nobody has decided on), and those to decide by. Over millions the macro queue(50) is faster than a LIMIT here.
+-- Example: SELECT gridimage_id, title, undecided, set_probability, credit FROM review_queue LIMIT 3
 SELECT
     gridimage_id,
     photos.title,

@@ -3,6 +3,7 @@
 -- Grain: one row per photo and kind of series that it is in.
 -- Columns: kind (title or outing), series (a 64-bit hash that names the series), size (its photos). All of it is worked
 -- out before the first row; series_of(ID) is not.
+-- Example: SELECT gridimage_id, kind, size FROM series ORDER BY kind, gridimage_id LIMIT 6
 --
 -- The hash holds the kind too, so that over millions photos are grouped by that one number.
 WITH member AS MATERIALIZED (

@@ -2,6 +2,7 @@
 -- Grain: one row per distinct grid reference of at least that precision (4 to 10 figures; 2 are a hectad itself).
 -- Columns: grid_reference (as the catalogue writes it), square, km_square (the 1 km square, SU3814; null where the
 -- reference is not so precise).
+-- Example: FROM squares ORDER BY grid_reference LIMIT 3
 --
 -- The square is the reference's letters, its first easting figure and its first northing figure. It is worked out once
 -- for each distinct reference, of which there are far fewer than photos (any_value keeps DuckDB from asking

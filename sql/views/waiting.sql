@@ -2,6 +2,7 @@
 -- Grain: one row per photo that the current head has predicted with a tag that is not decided; a photo without a
 -- predicted tag is there until anybody decides on it.
 -- Columns: undecided (those of tags that nobody has decided on), and those of predictions_newest to decide by.
+-- Example: SELECT gridimage_id, tags, undecided FROM waiting ORDER BY gridimage_id LIMIT 4
 --
 -- Lists are compared for the few photos alone that somebody has decided on.
 SELECT

@@ -88,7 +88,7 @@ def psi(now: list[int], before: list[int], kinds: int) -> float:
     """Return the population stability index of counts, half a photo added to each of `kinds`."""
     counts = [[*each, *[0] * (kinds - len(each))] for each in (now, before)]
     shares = [[(count + 0.5) / (sum(each) + kinds / 2) for count in each] for each in counts]
-    return sum((a - b) * math.log(a / b) for a, b in zip(*shares, strict=True))
+    return math.fsum((a - b) * math.log(a / b) for a, b in zip(*shares, strict=True))
 
 
 def expected(archive: Archive) -> dict[str, tuple[str, list[tuple[Any, ...]]]]:
