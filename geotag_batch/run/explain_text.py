@@ -51,7 +51,7 @@ def _photo(story: Story) -> Iterator[str]:
         ("square", photo["grid_reference"]),
         ("by", photo["realname"]),
         ("taken", photo["imagetaken"]),
-        ("tags", None if photo["tags"] is None else ", ".join(photo["tags"]) or "none"),
+        ("tags", None if photo["tags"] is None else "; ".join(photo["tags"]) or "none"),
         ("updated", _time(photo["updated_at"])),
         ("image", image.reference),
         ("signature", image.signature or f"none: {image.problem}"),
@@ -78,7 +78,7 @@ def _said(said: Said) -> Iterator[str]:
     marked = f" ({', '.join(marks)})" if marks else ""
     yield f"{facts['head']}{marked}, run {facts['run_id']}{member}"
     forced = " (only because a photo gets at least one)" if facts["forced"] else ""
-    yield f"  tags {', '.join(facts['tags']) or 'none'}{forced}; chance that exactly these are right " + (
+    yield f"  tags {'; '.join(facts['tags']) or 'none'}{forced}; chance that exactly these are right " + (
         f"{facts['set_probability']:.2f}; {facts['policy_id']}"
     )
     used = [name for name in MODALITIES if facts[f"has_{name}"]]

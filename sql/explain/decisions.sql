@@ -1,15 +1,7 @@
 -- What people decided on one photo, the newest first.
 -- Grain: one row per decision; `counts` where it is the newest one of its tag. Relations: decisions. $gridimage_id: the photo.
 SELECT
-    decision_id,
-    tag,
-    decision,
-    reviewer,
-    decided_at,
-    source,
-    head,
-    run_id,
-    score,
+    * EXCLUDE (gridimage_id, policy_id),
     decision_id = max(decision_id) OVER (PARTITION BY tag) AS counts
 FROM decisions
 WHERE gridimage_id = $gridimage_id

@@ -1,6 +1,7 @@
 """The views of review.duckdb, each by value, read with a plain DuckDB."""
 
 import math
+import random
 import shutil
 import subprocess
 import sys
@@ -434,6 +435,25 @@ def test_the_newest_prediction_is_of_the_greatest_run_id_however_the_ids_lie(wor
     newest = dict(ask(workspace, "SELECT gridimage_id, run_id FROM predictions_newest"))
     assert newest == {15: RUN_1, 16: RUN_2, 31: RUN_1, 32: RUN_3, 33: RUN_1, 47: RUN_3}
     assert ask(workspace, "SELECT count(*) FROM predictions_newest") == [(6,)]
+
+
+def test_the_newest_prediction_is_found_however_often_each_photo_was_predicted(workspace: Workspace) -> None:
+    # In blocks of 64 ids by themselves and all mixed: once, twice, three times, four times, and never.
+    chance, runs = random.Random(3), (RUN_1, RUN_2, RUN_3, RUN_4)
+    times = [1, 2, 3, 4, 1, 0]
+    wanted: dict[int, str] = {}
+    by_run: dict[str, list[int]] = {}
+    for photo in range(64 * len(times) + 200):
+        count = times[photo // 64] if photo < 64 * len(times) else chance.choice([0, 1, 1, 1, 2, 3, 4])
+        for run_id in chance.sample(runs, count):
+            wanted[photo] = max(wanted.get(photo, ""), run_id)
+            by_run.setdefault(run_id, []).append(photo)
+    for run_id, photos in by_run.items():
+        commit(workspace, run_id, predictions=[prediction(photo, {"Paths": 0.9}) for photo in photos], embeddings=[])
+    rebuild_views(workspace, replace(Config(), head=HeadConfig("head-1")))
+    rows = ask(workspace, "SELECT gridimage_id, run_id FROM predictions_newest")
+    assert len(rows) == len(wanted)
+    assert dict(rows) == wanted
 
 
 def test_a_failure_stands_until_a_later_embedding_or_prediction(workspace: Workspace) -> None:
