@@ -41,8 +41,9 @@ bench: $(INSTALLED) ## measure everything (a quarter of an hour) and write docs/
 bench-train: $(INSTALLED) ## measure training at the paper's scale (GEOTAG_SHARED names the folder of its labels)
 	$(BIN)/python -m benchmarks.training
 
-docs: $(INSTALLED) ## write README's command section from --help
+docs: $(INSTALLED) ## write README's command section from --help, docs/views.md from the SQL
 	$(BIN)/python -m tests.readme_commands
+	$(BIN)/python -m tests.views_page
 
 sbom: $(INSTALLED) ## write sbom.cdx.json, the bill of materials of the pinned versions
 	$(BIN)/python -m tests.sbom

@@ -151,7 +151,7 @@ def prepare(connection: Connection, target: Target, selection: Selection) -> Non
         "select": quote_literal("tagged" if selection.select == "labelled" else selection.select),
         "decided_too": _DECIDED if selection.select == "labelled" else "false",
         "tags": f"[{', '.join(map(quote_literal, tag_names()))}]",
-        "only_asked": str(selection.ids is not None),
+        "asked": "true" if selection.ids is None else "gridimage_id IN (SELECT gridimage_id FROM asked)",
         "wgs84_fallback": str(target.wgs84_fallback),
         "head": _text(target.head_id),
         "encoder": _text(target.encoder_id),

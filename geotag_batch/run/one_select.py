@@ -12,6 +12,7 @@ from typing import Any
 
 from geotag_batch.duck import Connection, ParserError, Statement, only_select
 from geotag_batch.errors import UsageError
+from geotag_batch.write.views import MACROS
 
 __all__ = ["TABLE_FUNCTIONS", "require_one_select"]
 
@@ -52,8 +53,11 @@ def require_one_select(connection: Connection, sql: str) -> Statement:
             raise UsageError(f"geotag query runs one SELECT, this has {kind} in its WITH clause", hint=_HINT)
         if node.get("type") == "TABLE_FUNCTION":
             name = node["function"]["function_name"]
-            if name.lower() not in TABLE_FUNCTIONS:
-                raise UsageError(f"geotag query reads the views and does not run the table function {name}", hint=_HINT)
+            if name.lower() not in TABLE_FUNCTIONS and name.lower() not in MACROS:
+                raise UsageError(
+                    f"geotag query reads the views and their macros and does not run the table function {name}",
+                    hint=_HINT,
+                )
     return statements[0]
 
 

@@ -7,6 +7,7 @@ each other.
 
 import hashlib
 import json
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -29,11 +30,12 @@ from geotag_batch.locks import hold_file
 from geotag_batch.taxonomy import tag_names, tags
 from geotag_batch.workspace import Workspace
 
-__all__ = ["VIEWS", "create_views", "rebuild_views", "views_are_stale"]
+__all__ = ["MACROS", "VIEWS", "create_views", "rebuild_views", "views_are_stale"]
 
 VIEWS = (
     "tags",
     "photos",
+    "squares",
     "decisions",
     "decisions_newest",
     "decisions_by_photo",
@@ -42,18 +44,30 @@ VIEWS = (
     "predictions_newest",
     "predictions",
     "predicted_tags",
+    "waiting",
     "review_queue",
+    "queue_by_tag",
+    "queue_by_hectad",
     "precision_per_tag",
     "tag_counts",
     "tag_counts_by_square",
     "disagreements",
     "head_diff",
+    "head_flips",
+    "drift_by_tag",
+    "drift_by_score",
+    "drift",
+    "series",
+    "series_outliers",
     "failures",
     "runs",
     "coverage",
     "workspace",
 )
 """All views, each after those that it reads."""
+
+MACROS = ("queue", "queue_for_tag", "queue_in_hectad", "photo", "series_of")
+"""All table macros: views that take arguments, over the views; in sql/macros/, their parameters in the header."""
 
 _PATIENCE = 30.0  # seconds; with thousands of files the views take some
 
@@ -73,6 +87,7 @@ def rebuild_views(workspace: Workspace, config: Config) -> None:
             try:
                 connection.execute("BEGIN")
                 create_views(connection, workspace, config)
+                _create_macros(connection, config)
                 connection.execute("COMMIT")
                 connection.execute("CHECKPOINT")  # as closing does, which says nothing when it fails
             finally:
@@ -101,6 +116,17 @@ def create_views(connection: Connection, workspace: Workspace, config: Config, n
         except DuckError as error:
             reason = str(error).split("\n", 1)[0]
             raise StorageError(f"cannot make the view {name}: {reason}", hint="run `geotag verify`") from error
+
+
+def _create_macros(connection: Connection, config: Config) -> None:
+    for name, text in _macros(config).items():
+        parameters = re.search(r"^-- Parameters: (.*)$", text, re.MULTILINE)
+        assert parameters is not None, f"sql/macros/{name}.sql does not say its parameters"
+        connection.execute(f"CREATE MACRO {quote_identifier(name)}({parameters.group(1)}) AS TABLE {text}")
+
+
+def _macros(config: Config) -> dict[str, str]:
+    return {name: sql_text("macros", name, {"photo_url": _text(config.review.photo_url)}) for name in MACROS}
 
 
 def views_are_stale(workspace: Workspace, config: Config) -> bool:
@@ -140,7 +166,8 @@ def _definitions(connection: Connection, workspace: Workspace, config: Config) -
     }
     made: dict[str, str] = {}
     for name in VIEWS:
-        digest = hashlib.sha256("\n".join(made.values()).encode()).hexdigest()
+        text = "\n".join([*made.values(), *_macros(config).values()])
+        digest = hashlib.sha256(text.encode()).hexdigest()
         made[name] = sql_text("views", name, {**substitutions, "made_from": _text(digest)})
     return made
 

@@ -1,6 +1,7 @@
 -- The photos of the selection, and what a result that is up to date was made from.
 -- Grain: one row per photo. Relations: {{catalogue}} (the catalogue, or part of it), location, asked.
--- {{select}}: untagged | tagged | all.  {{decided_too}}: which photos are taken besides.  {{tags}}: the 49 tags.  {{only_asked}}: keep to the ids in asked.
+-- {{select}}: untagged | tagged | all.  {{decided_too}}: which photos are taken besides.  {{tags}}: the 49 tags.  {{asked}}: true, or that the
+-- id is in asked.
 -- {{head}}: head_id, or null when only embedding.  {{policy}}, {{uses_title}}, {{wgs84_fallback}}: of that head.
 CREATE OR REPLACE TEMP VIEW wanted AS
 SELECT
@@ -23,4 +24,4 @@ WHERE
         OR ({{select}} = 'tagged') = coalesce(list_bool_or(list_transform(tags, lambda tag: tag IN {{tags}})), false)
         OR {{decided_too}}
     )
-    AND (NOT {{only_asked}} OR gridimage_id IN (SELECT gridimage_id FROM asked))
+    AND {{asked}}

@@ -3,6 +3,7 @@
 -- Columns: block (gridimage_id // 50000), first_id, last_id, photos, tagged (carry one of the 49 tags), predicted (by
 -- the current head), embedded (by its encoder; by any where no head is in use), failed (and still standing). A
 -- withdrawn photo is not counted in photos, but in the rest until `geotag prune --withdrawn`.
+-- Example: FROM coverage
 WITH counted AS (
     SELECT
         gridimage_id // 50000 AS block,

@@ -2,6 +2,7 @@
 -- Grain: one row per photo that anybody has decided on, also where all of it was withdrawn.
 -- Columns: accepted, added, rejected, decided (all three; lists of tags in ascending tag_id, empty where there are
 -- none), reviewers (whose words count now), decision_id and decided_at (of the newest word, a withdrawal included).
+-- Example: SELECT gridimage_id, accepted, added, rejected, reviewers FROM decisions_by_photo ORDER BY 1
 WITH newest AS (
     FROM decisions
     QUALIFY decision_id = max(decision_id) OVER (PARTITION BY gridimage_id, tag)

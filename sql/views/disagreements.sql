@@ -3,6 +3,7 @@
 -- Grain: one row per photo with a tag that only one of the two has and that is not decided.
 -- Columns: predicted, contributed (of the 49 tags), only_predicted, only_contributed (what is not decided of either),
 -- and those to decide by.
+-- Example: SELECT gridimage_id, predicted, contributed, only_predicted, only_contributed FROM disagreements ORDER BY 1
 --
 -- Whether a photo is here is asked of the few tags it has; lists in ascending tag_id are made for those that are.
 WITH compared AS (

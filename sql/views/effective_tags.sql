@@ -2,6 +2,7 @@
 -- Grain: one row per photo of the catalogue that has such a tag, or on whose tags anybody has decided.
 -- Columns: tags (those of the 49 in the catalogue, and the accepted and the added ones, without the rejected ones),
 -- contributed (those of the catalogue alone), accepted, added, rejected; all in ascending tag_id.
+-- Example: FROM effective_tags ORDER BY gridimage_id LIMIT 4
 --
 -- Most photos have no decision: theirs are the catalogue's, at no further cost.
 WITH contributed AS (

@@ -3,6 +3,7 @@
 -- Columns: title, photo_url; attempts (in a row), permanent (no run tries it again by itself), retry_after (UTC), due
 -- (the next backfill tries it: retry_after is over, or the photo was updated since); the rest as in
 -- schemas/failures.v1.json.
+-- Example: SELECT gridimage_id, title, error_class, attempts, permanent, retry_after, due FROM failures
 WITH newest AS (
     SELECT gridimage_id, max(run_id) AS run_id
     FROM {{failures}}

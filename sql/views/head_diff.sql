@@ -1,6 +1,7 @@
 -- Where two heads disagree.
 -- Grain: one row per photo and pair of heads (head_a < head_b) whose newest tags differ.
 -- Columns: tags_a, tags_b, only_a, only_b, run_id_a, run_id_b.
+-- Example: SELECT gridimage_id, head_a, head_b, only_a, only_b FROM head_diff
 --
 -- Newest is of the greatest run_id, for each head. Blocks of 16 ids that only one head has seen are left out first,
 -- at the price of reading one column.

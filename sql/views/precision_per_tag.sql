@@ -3,6 +3,8 @@
 -- Columns: decided (photos whose newest prediction has the tag, and somebody said whether it is right), found_right,
 -- found_wrong, precision (found_right / decided, null where none is decided), low, high (Wilson's interval of 95 %),
 -- missed (photos for which people gave the tag and the head does not).
+-- Example: SELECT tag, decided, found_right, found_wrong, precision, missed FROM precision_per_tag WHERE decided +
+-- missed > 0
 --
 -- It speaks of what people looked at: where they took the least certain first, it is worse than over all predictions.
 -- Decisions count whichever head they were made against. Interval: Wilson, JASA 22 (1927), with z = 1.96.

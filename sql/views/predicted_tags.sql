@@ -1,6 +1,7 @@
 -- The tags that the current head gives now and nobody has decided on.
 -- Grain: one row per photo and tag of its newest prediction, without those in decisions_newest.
 -- Columns: score (of that tag), tag_group, forced (only the at-least-one rule gave it), photo_url, run_id.
+-- Example: SELECT gridimage_id, tag, score, forced FROM predicted_tags ORDER BY gridimage_id, tag LIMIT 3
 SELECT
     predicted.gridimage_id,
     predicted.tag,

@@ -2,6 +2,7 @@
 -- Grain: one row per photo that the current head has predicted; newest as in predictions_newest.
 -- Columns: title, grid_reference, wgs84_lat, wgs84_long (the catalogue's; null for a withdrawn photo), credit (the
 -- contributor's name), photo_url, contributed (tags in the catalogue), and those of predictions_all.
+-- Example: SELECT gridimage_id, title, tags, top_score, credit FROM predictions ORDER BY gridimage_id LIMIT 3
 SELECT
     gridimage_id,
     photos.title,

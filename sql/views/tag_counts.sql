@@ -2,6 +2,7 @@
 -- Grain: one row per tag, all 49, the most predicted first.
 -- Columns: predicted (photos whose newest prediction by the current head has it), forced (of those, by the
 -- at-least-one rule alone), contributed (photos that carry it in the catalogue).
+-- Example: FROM tag_counts LIMIT 3
 WITH predicted AS (
     SELECT tag, count(*) AS photos, count(*) FILTER (forced) AS forced
     FROM (SELECT unnest(tags) AS tag, forced FROM predictions_newest)

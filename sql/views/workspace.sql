@@ -2,6 +2,7 @@
 -- Grain: one row.
 -- Columns: root (folder when the views were made), head (current then), made_from (a hash of all views' text: another
 -- one means that the views are stale).
+-- Example: SELECT head FROM workspace
 SELECT
     {{root}} AS root,
     {{head}} AS head,

@@ -154,7 +154,7 @@ def test_a_query_that_is_nested_beyond_reason_is_refused(filled: Workspace) -> N
 
 
 @pytest.mark.parametrize(
-    "sql", ["FROM predictions", "SHOW TABLES", "DESCRIBE predictions", "WITH a AS (SELECT 1) FROM a"]
+    "sql", ["FROM predictions", "SHOW TABLES", "DESCRIBE predictions", "WITH a AS (SELECT 1) FROM a", "FROM queue(1)"]
 )
 def test_other_spellings_of_select_are_selects(filled: Workspace, sql: str) -> None:
     assert ask(filled, sql)
@@ -180,7 +180,7 @@ def test_a_catalogue_outside_the_workspace_is_within_reach(filled: Workspace, tm
     ("sql", "message", "hint"),
     [
         ("SELEC 1", "not valid SQL", "one SELECT"),
-        ("FROM nowhere", "nowhere does not exist", "there are the views coverage, disagreements"),
+        ("FROM nowhere", "nowhere does not exist", "there are the views coverage, decisions"),
         ("SELECT now()", "pytz", "now()::TIMESTAMP"),
         ("SELECT nothing FROM predictions", '"nothing" not found', "DESCRIBE"),
     ],
