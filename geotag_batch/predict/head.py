@@ -22,7 +22,7 @@ from geotag_batch.errors import HeadError
 from geotag_batch.predict.features import LocationRule
 from geotag_batch.predict.head_info import BUNDLE, HeadInfo, check_tensors, make_head_id, parse_head_info
 from geotag_batch.predict.policy import Policy
-from geotag_batch.predict.scoring import logits, make_layers, score
+from geotag_batch.predict.scoring import Layer, logits, make_layers, score
 from geotag_batch.taxonomy import tag_names
 from geotag_batch.workspace import Workspace
 
@@ -67,6 +67,11 @@ class Head:
         """Return the logits float64 (n, 49) whose sigmoids `scores` returns. Raises ValueError as it does."""
         self._check(features)
         return logits(self._layers, features, len(self.info.tags))
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """Return the layers as they are computed: one of a linear head, two of an MLP with ReLU between."""
+        return self._layers
 
     def _check(self, *features: NDArray[Any]) -> None:
         shapes = [part.shape for part in features]

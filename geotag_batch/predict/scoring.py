@@ -34,14 +34,30 @@ class Layer:
 
     def __call__(self, inputs: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return (n, outputs) for inputs (n, inputs), which are rounded in place."""
-        _, exponent = np.frexp(np.maximum(inputs.max(axis=1, keepdims=True), -inputs.min(axis=1, keepdims=True)))
-        # Adding a number whose last bit is one step rounds to whole steps; taking it away again is exact.
-        shift = np.ldexp(1.5, exponent - _INPUT_BITS + 52)
-        inputs += shift
-        inputs -= shift
+        _round(inputs)
         outputs: NDArray[np.float64] = inputs @ self._weight
         outputs += self._bias
         return outputs
+
+    def split(
+        self, inputs: NDArray[np.float64], columns: Sequence[slice]
+    ) -> tuple[list[NDArray[np.float64]], NDArray[np.float64]]:
+        """Return what each of `columns` adds to the outputs, (n, outputs) each, and the bias (outputs,).
+
+        Together they are what a call returns, but for the rounding of one float64 addition: the products are exact.
+        `inputs` (n, inputs) are rounded in place.
+        """
+        _round(inputs)
+        return [inputs[:, part] @ self._weight[part] for part in columns], self._bias
+
+
+def _round(inputs: NDArray[np.float64]) -> None:
+    """Round each row to whole steps, in place; how large a step is depends on the row's largest value."""
+    _, exponent = np.frexp(np.maximum(inputs.max(axis=1, keepdims=True), -inputs.min(axis=1, keepdims=True)))
+    # Adding a number whose last bit is one step rounds to whole steps; taking it away again is exact.
+    shift = np.ldexp(1.5, exponent - _INPUT_BITS + 52)
+    inputs += shift
+    inputs -= shift
 
 
 def make_layers(tensors: Mapping[str, NDArray[np.float32]]) -> tuple[Layer, ...]:
