@@ -50,10 +50,14 @@ class Filter:
 
     def query(self, **more: object) -> str:
         """Return the address's query: what differs from the default, then `more`; empty, or with its question mark."""
-        default = Filter()
-        said = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != getattr(default, f.name)}
+        said = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
         text = urlencode(said | {name: value for name, value in more.items() if value is not None})
         return f"?{text}" if text else ""
+
+    @property
+    def is_narrow(self) -> bool:
+        """Return whether it asks for less than everything that is waiting."""
+        return self.but(head=None, order="unsure") != Filter()
 
     def but(self, **changed: Any) -> "Filter":  # noqa: ANN401
         """Return the filter with some of it changed."""

@@ -2,7 +2,7 @@
 -- Grain: one row per photo, away from that row.
 -- $sign: 1 or -1.  $rank, $after: rank and gridimage_id of the row to start from; null from the beginning.
 -- $size: rows.
-SELECT * EXCLUDE (asked)
+SELECT *
 FROM ({{matching}})
 WHERE $rank IS NULL OR ($sign * rank, $sign * gridimage_id) > ($sign * $rank, $sign * $after)
 ORDER BY $sign * rank, $sign * gridimage_id
