@@ -85,7 +85,7 @@ class ReviewApp:
                 heads=self.queue.heads,
                 asked=asked,
                 counts=Counts(0, 0) if problem else index.counts(head, asked),
-                cards=[make_card(row, words[row.gridimage_id], review) for row in rows],
+                cards=[make_card(row, words[row.gridimage_id], review, asked.tag) for row in rows],
                 links=Links(
                     home="/",
                     start="/" + asked.query(),

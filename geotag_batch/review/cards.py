@@ -14,8 +14,9 @@ _KEYS = "1234567890"
 
 @dataclass(frozen=True, slots=True)
 class TagLine:
-    """One tag on a card. `kind`: suggested, perhaps (not suggested, but near) or other; `score` None if under 0.1.
+    """One tag on a card. `score` None if under 0.1.
 
+    `kind`: suggested; asked (not suggested, but what the filter is about); perhaps (not suggested, but near); other.
     `decision` is accept, reject, add or None; `reviewer` who said so; `key` the digit that decides it.
     """
 
@@ -39,24 +40,29 @@ class Card:
 
     @property
     def done(self) -> bool:
-        """Return whether every suggested tag is decided."""
-        return all(line.decision for line in self.lines if line.kind == "suggested")
+        """Return whether every tag that is suggested or asked for is decided."""
+        return all(line.decision for line in self.lines if line.kind in ("suggested", "asked"))
 
 
-def make_card(row: PhotoRow, words: Sequence[Word], review: ReviewConfig) -> Card:
-    """Return the card of a photo: suggested tags first, then what is near, then what was added otherwise."""
+def make_card(row: PhotoRow, words: Sequence[Word], review: ReviewConfig, tag: str | None = None) -> Card:
+    """Return the card of a photo: suggested tags first, then what is near, then what was added otherwise.
+
+    The `tag` that the filter is about comes before all, suggested or not.
+    """
     said = {word.tag: word for word in words}
-    scored = [(tag, "suggested", score) for tag, score in row.suggested]
-    near = [(tag, "perhaps", score) for tag, score in row.perhaps]
+    scored = [(name, "suggested", score) for name, score in row.suggested]
+    asked = [(name, "asked", score) for name, score in row.perhaps if name == tag]
+    near = [(name, "perhaps", score) for name, score in row.perhaps if name != tag]
     # What is decided is shown, however unlikely.
-    shown = scored + [each for place, each in enumerate(near) if place < MOST_PERHAPS or _is_decided(said, each[0])]
-    named = {tag for tag, _, _ in shown}
+    near = [each for place, each in enumerate(near) if place < MOST_PERHAPS or _is_decided(said, each[0])]
+    shown = sorted(asked + scored, key=lambda each: each[0] != tag) + near
+    named = {name for name, _, _ in shown}
     others = [(word.tag, "other", None) for word in words if word.tag not in named and _is_decided(said, word.tag)]
     lines = []
-    for place, (tag, kind, score) in enumerate([*shown, *others]):
-        word = said[tag] if _is_decided(said, tag) else None
+    for place, (name, kind, score) in enumerate([*shown, *others]):
+        word = said[name] if _is_decided(said, name) else None
         key = _KEYS[place] if place < len(_KEYS) else ""
-        lines.append(TagLine(tag, kind, score, key, word.decision if word else None, word.reviewer if word else None))
+        lines.append(TagLine(name, kind, score, key, word.decision if word else None, word.reviewer if word else None))
     url = review.photo_url.replace("{gridimage_id}", str(row.gridimage_id))
     return Card(
         row=row,

@@ -113,8 +113,9 @@ def parse_place(query: Mapping[str, str]) -> Place | None:
     for name in ("after", "before"):
         text = query.get(name)
         if text:
-            rank, _, photo = text.partition("_")
+            found = re.fullmatch(r"(-?\d[\d.]*(?:e[-+]?\d+)?)_(\d{1,18})", text, re.ASCII)
             try:
+                rank, photo = found.groups() if found else ("", "")
                 return Place(float(rank), int(photo), backwards=name == "before")
             except ValueError as error:
                 raise UsageError(f"{name} = {text} is no place in the queue") from error

@@ -74,7 +74,7 @@ def publish_gallery(workspace: Workspace, config: Config, into: Path, asked: Fil
     gallery = _Gallery(
         head=head,
         asked=asked,
-        cards=[make_card(row, words[row.gridimage_id], config.review) for row in rows],
+        cards=[make_card(row, words[row.gridimage_id], config.review, asked.tag) for row in rows],
         reasons=Why(workspace, config).of(head, rows),
         gallery_id=gallery_id,
         folder=folder,

@@ -46,7 +46,7 @@ class Card {
   get undecided() {
     const decisions = this.decisions;
     return this.lines
-      .filter((line) => line.dataset.kind === "suggested" && !decisions.has(line.dataset.tag))
+      .filter((line) => ["suggested", "asked"].includes(line.dataset.kind) && !decisions.has(line.dataset.tag))
       .map((line) => line.dataset.tag);
   }
 
@@ -58,11 +58,14 @@ class Card {
     return this.lines.some((line) => line.dataset.tag === tag && line.dataset.kind === "suggested");
   }
 
+  decision(tag, right) {
+    return right ? (this.isSuggested(tag) ? "accept" : "add") : "reject";
+  }
+
   // The change that makes a tag right, wrong, or undecided where it is that already.
   change(tag, right) {
-    const now = this.decisions.get(tag)?.decision;
-    const wanted = right ? (this.isSuggested(tag) ? "accept" : "add") : "reject";
-    return { tag, decision: now === wanted ? "withdraw" : wanted };
+    const wanted = this.decision(tag, right);
+    return { tag, decision: this.decisions.get(tag)?.decision === wanted ? "withdraw" : wanted };
   }
 
   // The changes that bring tags back to what `decisions` had.

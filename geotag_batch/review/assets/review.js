@@ -172,7 +172,7 @@ function count(wasDone, isDone) {
 
 function decideAll(right) {
   const card = current;
-  const changes = card.undecided.map((tag) => ({ tag, decision: right ? "accept" : "reject" }));
+  const changes = card.undecided.map((tag) => ({ tag, decision: card.decision(tag, right) }));
   decide(card, changes);
   goOn();
 }
