@@ -1,6 +1,7 @@
 """A gallery of plain files: published whole, decided in without a server, its decisions downloaded."""
 
 import csv
+import io
 import json
 import re
 from collections.abc import Callable
@@ -119,7 +120,7 @@ def test_a_gallery_is_decided_in_without_a_server_and_its_decisions_downloaded(
         saved = tmp_path / "decisions.csv"
         started.value.save_as(saved)
         assert complaints == []
-    rows = list(csv.DictReader(saved.open(encoding="utf-8", newline="")))
+    rows = list(csv.DictReader(io.StringIO(saved.read_text(encoding="utf-8"))))
     mine = [row for row in rows if row["gridimage_id"] == photo]
     assert [(row["tag"], row["decision"]) for row in mine] == [(tag, "accept") for tag in tags]
     assert {row["reviewer"] for row in rows} == {'ann "the" reviewer, 2nd'}
@@ -127,5 +128,5 @@ def test_a_gallery_is_decided_in_without_a_server_and_its_decisions_downloaded(
     assert len({row["gridimage_id"] for row in rows}) == 2
     assert all(row["head"] and row["run_id"] and row["policy_id"] and 0 < float(row["score"]) <= 1 for row in rows)
     with open_page(made.index.as_uri(), width=420, dark=True) as (page, _):
-        page.locator(".card").nth(3).evaluate("(card) => document.querySelector('.cards').replaceChildren(card)")
+        page.locator(".card").nth(3).evaluate("(card) => document.querySelector('.cards').replaceChildren(card.closest('li'))")
         assert serious_problems(page) == []
