@@ -1,4 +1,4 @@
-"""A workspace with thousands of predictions, made in a second: vectors drawn at random, scored by the library's own head."""
+"""A workspace with thousands of predictions, made in a second: random vectors, scored by the library's own head."""
 
 import os
 from datetime import timedelta

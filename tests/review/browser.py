@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 __all__ = ["CHROMIUM", "open_page", "serious_problems"]
 
@@ -28,8 +28,8 @@ def open_page(address: str, *, width: int = 1280, dark: bool = False) -> Iterato
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
         try:
-            scheme = "dark" if dark else "light"
-            page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+            size: ViewportSize = {"width": width, "height": 900}
+            page = browser.new_page(viewport=size, color_scheme="dark" if dark else "light")
             page.set_default_timeout(10_000)
             page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
             page.on("pageerror", lambda error: complaints.append(str(error)))

@@ -15,8 +15,10 @@ from geotag_batch.config import load_config
 from geotag_batch.errors import InputError, StorageError, UsageError
 from geotag_batch.review.filters import Filter
 from geotag_batch.review.gallery import publish_gallery
+from geotag_batch.run.decisions import import_decisions
 from geotag_batch.workspace import Workspace
 from tests.review.browser import open_page, serious_problems
+from tests.review.conftest import decided
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +129,11 @@ def test_a_gallery_is_decided_in_without_a_server_and_its_decisions_downloaded(
     assert {row["source"] for row in rows} == {"static"}
     assert len({row["gridimage_id"] for row in rows}) == 2
     assert all(row["head"] and row["run_id"] and row["policy_id"] and 0 < float(row["score"]) <= 1 for row in rows)
+    totals = import_decisions(archive, load_config(archive), saved)
+    assert (totals.taken, totals.refused) == (len(rows), [])
+    assert {(str(photo), tag, decision, reviewer) for photo, tag, decision, reviewer in decided(archive)} == {
+        (row["gridimage_id"], row["tag"], row["decision"], row["reviewer"]) for row in rows
+    }
     with open_page(made.index.as_uri(), width=420, dark=True) as (page, _):
         page.locator(".card").nth(3).evaluate("(card) => document.querySelector('.cards').replaceChildren(card.closest('li'))")
         assert serious_problems(page) == []

@@ -1,4 +1,4 @@
-"""The queue: every photo once, in order, as committed files and decisions say, compared with plain DuckDB over Parquet."""
+"""The queue: every photo once, in order, as committed files and decisions say, compared with plain DuckDB."""
 
 from collections.abc import Callable
 
@@ -28,7 +28,8 @@ def plain(workspace: Workspace, condition: str, order: str = "set_probability, g
     with duckdb.connect() as connection:
         rows = connection.execute(
             f"""
-            SELECT gridimage_id FROM '{root}/predictions/*/*/*.parquet' JOIN '{root}/photos/*.parquet' USING (gridimage_id)
+            SELECT gridimage_id
+            FROM '{root}/predictions/*/*/*.parquet' JOIN '{root}/photos/*.parquet' USING (gridimage_id)
             WHERE {condition} ORDER BY {order}
             """
         ).fetchall()
