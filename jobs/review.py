@@ -56,5 +56,6 @@ def command(workspace: Workspace, reviewer: str | None, static: Path | None, lim
         serve_review(workspace, configured(workspace), listening, asked, reviewer, click.echo)
         return
     made = publish_gallery(workspace, configured(workspace), static, asked, limit)
-    click.echo(f"{made.photos:,} photos on {made.pages:,} pages, {made.without_picture:,} without picture")
+    pages = "1 page" if made.pages == 1 else f"{made.pages:,} pages"
+    click.echo(f"{made.photos:,} photos on {pages}, {made.without_picture:,} without picture")
     click.echo(f"written: {made.index}")

@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from geotag_batch.config import Config
-from geotag_batch.errors import DecisionConflictError, GeotagError, UsageError
+from geotag_batch.errors import DecisionConflictError, GeotagError, HeadError, UsageError
 from geotag_batch.review.cards import make_card, spoken_words
 from geotag_batch.review.deciding import Decider, parse_asked
 from geotag_batch.review.filters import Filter, Place, parse_filter, parse_place
@@ -70,8 +70,8 @@ class ReviewApp:
         try:
             asked, place = parse_filter(request.query_params), parse_place(request.query_params)
             head = self.queue.open(asked.head)
-        except (UsageError, LookupError) as error:
-            return HTMLResponse(self._page(self.queue.open(), Filter(), None, problem=str(error)), 400)
+        except (UsageError, HeadError) as error:
+            return HTMLResponse(self._page(self.queue.open(), Filter(), None, problem=f"{error.message}."), 400)
         return HTMLResponse(self._page(head, asked, place))
 
     def _page(self, head: str, asked: Filter, place: Place | None, problem: str | None = None) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from geotag_batch.config import Config
 from geotag_batch.duck import DuckError, connect, escape_glob, sql_text
-from geotag_batch.errors import StorageError
+from geotag_batch.errors import HeadError, StorageError
 from geotag_batch.review.filters import Filter, Place
 from geotag_batch.taxonomy import tag_names
 from geotag_batch.workspace import Workspace
@@ -168,7 +168,9 @@ class Index:
     def _ask(self, name: str, head_id: str, bound: dict[str, Any] | None) -> list[dict[str, Any]]:
         """Run a file of sql/review/ on a head's queue; again, if that was replaced meanwhile."""
         while True:
-            table = self._tables[head_id]
+            table = self._tables.get(head_id)
+            if table is None:  # others have asked for other heads meanwhile
+                raise HeadError(f"the queue of {head_id} is not in memory any more", hint="load the page again")
             queue = {"queue": table}
             text = sql_text("review", name, queue | {"matching": sql_text("review", "matching", queue)})
             with self._connection.cursor() as cursor:

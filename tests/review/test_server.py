@@ -10,6 +10,7 @@ import pytest
 from geotag_batch.workspace import Workspace
 from geotag_batch.write.decisions import Decision, append_decisions
 from tests.review.conftest import Server, decided, end_server, start_server
+from tests.run.processes import processes_of, wait_for
 
 
 def test_a_host_that_is_not_this_server_is_refused(server: Server) -> None:
@@ -93,6 +94,13 @@ def test_decisions_committed_beside_the_server_are_on_its_next_page(server: Serv
     assert b"&lt;i&gt;import&lt;/i&gt;" in body
 
 
+def test_what_an_address_asks_wrongly_is_said_on_the_page(server: Server) -> None:
+    for asked, said in (("?tag=Castle", b"none of the 49 tags"), ("?head=nobody", b"no predictions by a head"),
+                        ("?after=x", b"no place in the queue")):  # fmt: skip
+        status, _, body = server.ask(f"/{asked}")
+        assert (status, said in body, b'role="alert"' in body) == (400, True, True), asked
+
+
 def test_every_answer_forbids_what_the_page_does_not_need(server: Server) -> None:
     for path in ("/", "/assets/review.js", "/nothing", "/?tag=Castle", "/thumbnails/1.jpg", "/why/1"):
         _, headers, _ = server.ask(path)
@@ -159,6 +167,7 @@ def test_every_acknowledged_decision_survives_a_kill_in_the_middle_of_fifty(
 ) -> None:
     served = start_server(review_archive(60), "--reviewer", "ann")
     first = served.step(1)
+    assert served.ask("/thumbnails/1.jpg")[0] == 200  # a decoding process is there too
     tags = ["Coastal", "Paths", "Moorland", "Railways", "Canals"]
     steps = [(photo, tag) for photo in range(1, 11) for tag in tags]
     acknowledged: list[tuple[int, str]] = []
@@ -182,6 +191,7 @@ def test_every_acknowledged_decision_survives_a_kill_in_the_middle_of_fifty(
     served.process.kill()
     thread.join(30)
     served.process.communicate()
+    wait_for(lambda: not processes_of(served.workspace.root), 10)
     assert enough <= len(acknowledged) < 50
     kept = [(photo, tag) for photo, tag, _, _ in decided(served.workspace)]
     assert set(acknowledged) <= set(kept)
