@@ -42,7 +42,11 @@ class ServerStore {
 
   save(card, changes, reviewer) {
     const before = this.waiting.get(card.photo) ?? Promise.resolve();
-    const saving = before.catch(() => {}).then(() => this.send(card, changes, reviewer));
+    this.unsaved += 1;
+    const saving = before
+      .catch(() => {})
+      .then(() => this.send(card, changes, reviewer))
+      .finally(() => (this.unsaved -= 1));
     this.waiting.set(card.photo, saving);
     return saving;
   }
@@ -50,7 +54,6 @@ class ServerStore {
   async send(card, changes, reviewer) {
     const { run } = card.element.dataset;
     const body = { photo: card.photo, head: this.head, run, seen: card.seen || null, reviewer, changes };
-    this.unsaved += 1;
     let answer;
     try {
       answer = await fetch(this.address, {
@@ -60,8 +63,6 @@ class ServerStore {
       });
     } catch {
       throw new NotKept("The server does not answer; nothing was kept. Is geotag review still running?");
-    } finally {
-      this.unsaved -= 1;
     }
     const said = await answer.json().catch(() => ({}));
     if (!answer.ok) {
