@@ -84,6 +84,8 @@ def test_a_reviewer_accepts_rejects_adds_skips_undoes_and_reloads_by_keyboard_al
         assert not {first, second} & set(shown)
         assert skipped in shown
         assert current(page) != skipped, "what was skipped is not offered first again"
+        page.keyboard.press("u")
+        assert current(page) == skipped, "skipping is undone too"
         for _ in range(3):  # what was decided on the third
             page.keyboard.press("u")
             saved(page)

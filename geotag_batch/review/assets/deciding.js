@@ -83,10 +83,16 @@ function decideAll(right) {
 }
 
 function skip() {
-  current.element.setAttribute("data-skipped", "");
-  keepInSession("geotag-skipped", [...new Set([...session("geotag-skipped", []), current.photo])].slice(-5000));
+  markSkipped(current.photo, true);
+  remember({ photo: current.photo, title: current.title, changes: [] });
   say(`Skipped ${current.title}.`);
   goOn();
+}
+
+function markSkipped(photo, skipped) {
+  const others = session("geotag-skipped", []).filter((each) => each !== photo);
+  keepInSession("geotag-skipped", skipped ? [...others, photo].slice(-5000) : others);
+  cards.find((card) => card.photo === photo)?.element.toggleAttribute("data-skipped", skipped);
 }
 
 function remember(step) {
@@ -108,12 +114,18 @@ async function undo() {
     return;
   }
   const card = cards.find((each) => each.photo === step.photo);
+  const wasSkip = step.changes.length === 0;
+  if (wasSkip) {
+    markSkipped(step.photo, false);
+  }
   if (card) {
     makeCurrent(card);
     show(card);
-    if (await decide(card, step.changes, { undoing: true })) {
+    if (wasSkip || (await decide(card, step.changes, { undoing: true }))) {
       say(`Undone on ${step.title}.`, true);
     }
+  } else if (wasSkip) {
+    say(`Not skipped any more: ${step.title}.`, true);
   } else if (page.photo) {
     // On an earlier page: go there, and undo it there, where it can be seen.
     steps.push(step);
