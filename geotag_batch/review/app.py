@@ -39,14 +39,15 @@ class ReviewApp:
     """Answers the page's requests; `asgi` is the application. To be closed."""
 
     def __init__(self, workspace: Workspace, config: Config, reviewer: str) -> None:
-        """Read the queue of the head in use. `reviewer` is the name that a page begins with, or empty.
+        """Prepare; the queue is read when it is asked for. `reviewer` is the name that a page begins with, or empty.
 
-        Raises HeadError if nothing is predicted; CatalogueError, StorageError, ConfigError.
+        Raises ConfigError if images.root makes no sense; LockedError, StorageError.
         """
         self._config = config
         self._reviewer = reviewer
         self.queue = Queue(workspace, config)
-        self._decider = Decider(workspace, self.queue)
+        self.queue.tidy()
+        self._decider = Decider(workspace, config, self.queue)
         self._why = Why(workspace, config)
         self._pictures = Pictures(workspace, config)
         self._picture_threads: CapacityLimiter | None = None

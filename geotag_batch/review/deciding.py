@@ -5,10 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from geotag_batch.errors import UsageError
+from geotag_batch.config import Config
+from geotag_batch.errors import GeotagError, UsageError
 from geotag_batch.review.filters import Filter
 from geotag_batch.review.index import PhotoRow
 from geotag_batch.review.queue import Queue
+from geotag_batch.run.decisions import refresh_views
 from geotag_batch.taxonomy import tag_index
 from geotag_batch.workspace import Workspace
 from geotag_batch.write.decisions import KINDS, Decision, DecisionLog
@@ -37,11 +39,14 @@ class Asked:
 class Decider:
     """Commits steps, one at a time; any thread may ask."""
 
-    def __init__(self, workspace: Workspace, queue: Queue) -> None:
+    def __init__(self, workspace: Workspace, config: Config, queue: Queue) -> None:
         """Write into a workspace, and tell the queue."""
+        self._workspace = workspace
+        self._config = config
         self._queue = queue
         self._log = DecisionLog(workspace)
         self._one_at_a_time = threading.Lock()
+        self._views_are_fresh = False
 
     def decide(self, asked: Asked) -> None:
         """Commit a step; it is durable when this returns, and the queue knows it.
@@ -58,7 +63,17 @@ class Decider:
             raise UsageError(f"photo {asked.photo} was predicted again since this page was made; load the page again")
         with self._one_at_a_time:
             self._log.append(_decisions(asked, head, row), {asked.photo: asked.seen})
+            self._refresh_views()
         self._queue.hear()
+
+    def _refresh_views(self) -> None:
+        """Let the views know of the workspace's first decision; it is kept whatever becomes of them."""
+        if not self._views_are_fresh:
+            self._views_are_fresh = True
+            try:
+                refresh_views(self._workspace, self._config)
+            except GeotagError as error:
+                self._queue.trouble = error
 
 
 def _decisions(asked: Asked, head: str, row: PhotoRow) -> list[Decision]:

@@ -9,7 +9,6 @@ import contextlib
 import os
 import threading
 import time
-from pathlib import Path
 
 from geotag_batch.catalogue import catalogue_files
 from geotag_batch.config import Config
@@ -17,11 +16,14 @@ from geotag_batch.duck import connect
 from geotag_batch.errors import CatalogueError, GeotagError, HeadError, StorageError
 from geotag_batch.review.index import Index
 from geotag_batch.workspace import Workspace
+from geotag_batch.write.compaction import compact_decisions
+from geotag_batch.write.decisions import committed_names
 
 __all__ = ["Queue"]
 
 _LOOK_EVERY = 30.0  # seconds between two looks for new predictions
 _SHARE = 10  # reading a queue anew waits for this many times what it took
+_MOST_FILES = 500  # of decisions, of which each step adds one; more are merged
 _MOST_HEADS = 3  # whose queues are kept; the one looked at longest ago goes
 
 
@@ -33,7 +35,7 @@ class Queue:
         self._workspace = workspace
         self._config = config
         self.index = Index(workspace, config)
-        self._heard: set[Path] = set()
+        self._heard: set[str] = set()
         self._hearing = threading.Lock()
         self._reading = threading.Lock()
         self._seen: dict[str, object] = {}  # head -> what its queue was read from
@@ -70,15 +72,20 @@ class Queue:
         """Take in decisions that were committed since the last time, whoever made them. Raises StorageError."""
         with self._hearing:
             for last_try in (False, True):
-                files = set(self._workspace.dataset_files("decisions"))
+                names = set(committed_names(self._workspace))
                 try:
-                    self.index.hear(sorted(files - self._heard))
+                    self.index.hear([self._workspace.decisions / name for name in sorted(names - self._heard)])
                 except StorageError:  # merged into another file between the two looks?
-                    if last_try or files == set(self._workspace.dataset_files("decisions")):
+                    if last_try or names == set(committed_names(self._workspace)):
                         raise
                     continue
-                self._heard = files
+                self._heard = names
                 return
+
+    def tidy(self) -> None:
+        """Merge the small files of decisions where there are many. Raises LockedError, StorageError."""
+        if len(committed_names(self._workspace)) > _MOST_FILES:
+            compact_decisions(self._workspace)
 
     def follow(self) -> None:
         """Read anew, in a thread, the queues whose predictions or catalogue have changed; not all the time."""
@@ -92,6 +99,7 @@ class Queue:
         """Hold `_reading`, which `follow` took."""
         started = time.monotonic()
         try:
+            self.tidy()
             for head_id in self.index.heads:
                 if self._signature(head_id) != self._seen.get(head_id):
                     self._read(head_id)

@@ -33,7 +33,9 @@ def open_page(address: str, *, width: int = 1280, dark: bool = False) -> Iterato
             page.set_default_timeout(10_000)
             page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
             page.on("pageerror", lambda error: complaints.append(str(error)))
-            page.on("request", lambda asked: None if asked.url.startswith((own, "blob:")) else complaints.append(asked.url))
+            page.on(
+                "request", lambda asked: None if asked.url.startswith((own, "blob:")) else complaints.append(asked.url)
+            )
 
             def refuse(dialog: Any) -> None:  # noqa: ANN401
                 complaints.append(dialog.message)

@@ -103,7 +103,9 @@ def test_a_gallery_is_decided_in_without_a_server_and_its_decisions_downloaded(
     made = publish_gallery(archive, load_config(archive), tmp_path / "out", Filter(), 26)
     with open_page(made.index.as_uri()) as (page, complaints):
         photo = page.locator(".card[aria-current]").get_attribute("data-photo")
-        tags = [line.get_attribute("data-tag") for line in page.locator(".card[aria-current] [data-kind=suggested]").all()]
+        tags = [
+            line.get_attribute("data-tag") for line in page.locator(".card[aria-current] [data-kind=suggested]").all()
+        ]
         page.keyboard.press("a")
         page.locator("#name-input").fill('ann "the" reviewer, 2nd')
         page.keyboard.press("Enter")
@@ -135,5 +137,7 @@ def test_a_gallery_is_decided_in_without_a_server_and_its_decisions_downloaded(
         (row["gridimage_id"], row["tag"], row["decision"], row["reviewer"]) for row in rows
     }
     with open_page(made.index.as_uri(), width=420, dark=True) as (page, _):
-        page.locator(".card").nth(3).evaluate("(card) => document.querySelector('.cards').replaceChildren(card.closest('li'))")
+        page.locator(".card").nth(3).evaluate(
+            "(card) => document.querySelector('.cards').replaceChildren(card.closest('li'))"
+        )
         assert serious_problems(page) == []

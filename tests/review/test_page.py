@@ -152,9 +152,7 @@ def test_what_cannot_be_kept_is_not_shown_as_kept(review_archive: Callable[[int]
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (420, True)])
-def test_titles_that_mean_harm_do_nothing_and_the_page_serves_everybody(
-    served: Server, width: int, dark: bool
-) -> None:
+def test_titles_that_mean_harm_do_nothing_and_the_page_serves_everybody(served: Server, width: int, dark: bool) -> None:
     asked = f"?state=all&photo={1910 if dark else 1930}"
     with open_page(served.address + asked, width=width, dark=dark) as (page, complaints):
         hostile = page.locator(".card", has_text="onerror").first

@@ -132,7 +132,9 @@ def test_a_new_run_is_shown_without_a_restart_and_what_is_decided_stays_decided(
     archive = review_archive(40)
     queue = Queue(archive, load_config(archive))
     head = queue.open()
-    append_decisions(archive, [Decision(1, tag, "accept", "bob", "import") for tag, _ in _row(queue, head, 1).suggested])
+    append_decisions(
+        archive, [Decision(1, tag, "accept", "bob", "import") for tag, _ in _row(queue, head, 1).suggested]
+    )
     commit_predictions(archive, RUN_2, range(1, 21), seed=2)
     queue.follow()
     wait_for(lambda: _row(queue, head, 5).run_id == RUN_2)
