@@ -19,6 +19,7 @@ from geotag_batch.preprocess import Preprocess
 from geotag_batch.read.loader import ImageLoader, ImageRequest, LoadedImage
 from geotag_batch.read.sources import image_reference
 from geotag_batch.review.index import PhotoRow
+from geotag_batch.run.capacity import decoding_workers
 from geotag_batch.workspace import Workspace
 
 __all__ = ["Picture", "Pictures"]
@@ -49,7 +50,7 @@ class Pictures:
         self._images = config.images
         shape = Preprocess(SIZE, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), resize_mode="inside")
         scaled = replace(config.images, decode="scaled")  # faster, and nobody sees the difference
-        self._loader = ImageLoader(scaled, workspace.root, shape, config.run.workers)
+        self._loader = ImageLoader(scaled, workspace.root, shape, decoding_workers(config.run, "cpu"))
         self._failed: dict[tuple[int, str], tuple[float, str]] = {}
         self._lock = threading.Lock()
 
