@@ -14,6 +14,7 @@ from geotag_batch.catalogue import catalogue_files
 from geotag_batch.config import Config
 from geotag_batch.duck import connect
 from geotag_batch.errors import CatalogueError, GeotagError, HeadError, StorageError
+from geotag_batch.predict.head import find_head_id
 from geotag_batch.review.index import Index
 from geotag_batch.workspace import Workspace
 from geotag_batch.write.compaction import compact_decisions
@@ -50,15 +51,17 @@ class Queue:
         return sorted(found, key=lambda head: head != self._config.head.current)
 
     def open(self, head_id: str | None = None) -> str:
-        """Make a head's queue ready, by default that in use, and return its id.
+        """Make a head's queue ready, by default that in use, and return its id; it may be called as in any command.
 
         The first time its predictions are read. Raises HeadError if it has none; CatalogueError, StorageError.
         """
         chosen = head_id or self._config.head.current
+        if head_id is not None and head_id not in self.heads:
+            chosen = find_head_id(self._workspace, head_id)
         if chosen is None or chosen not in self.heads:
             raise HeadError(
                 "no head is in use" if chosen is None else f"there are no predictions by a head {chosen!r}",
-                hint=f"run `geotag backfill`, or name another with --head: {', '.join(self.heads) or 'there is none'}",
+                hint=f"run `geotag backfill` with it, or name one with --head: {', '.join(self.heads) or 'none has any'}",
             )
         self.hear()
         if chosen not in self.index.heads:

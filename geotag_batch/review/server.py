@@ -1,6 +1,7 @@
 """`geotag review` as a server: where it listens, who may use it, until it is stopped."""
 
 import getpass
+import os
 import secrets
 import socket
 from collections.abc import Callable
@@ -91,9 +92,15 @@ def _listen(listening: Listening) -> socket.socket:
         return socket.create_server(address[:2], family=family, backlog=128)
     except OSError as error:
         raise ConfigError(
-            f"cannot listen on {listening.host} port {listening.port}: {error.strerror or error}",
+            f"cannot listen on {listening.host} port {listening.port}: {_reason(error)}",
             hint="name another with --port, or --port 0 for one that is free",
         ) from error
+
+
+def _reason(error: OSError) -> str:
+    """Return the system's words alone; Python adds the address, and a resolver has numbers of its own."""
+    own = isinstance(error, socket.gaierror) or error.errno is None
+    return str(error.strerror or error) if own else os.strerror(error.errno or 0)
 
 
 def _address(host: str, port: int) -> str:

@@ -13,6 +13,7 @@ from geotag_batch.review.queue import Queue
 from geotag_batch.workspace import Workspace
 from geotag_batch.write.decisions import Decision, append_decisions
 from tests.builders import RUN_2
+from tests.heads import make_head
 from tests.review.archive import commit_predictions
 from tests.run.processes import wait_for
 
@@ -150,8 +151,19 @@ def _row(queue: Queue, head: str, photo: int) -> PhotoRow:
     return row
 
 
-def test_a_head_without_predictions_is_named_with_those_that_have_some(archive: Workspace) -> None:
+def test_a_head_is_found_by_its_name_and_one_without_predictions_is_said_to_have_none(
+    review_archive: Callable[[int], Workspace],
+) -> None:
+    archive = review_archive(20)
+    current = str(load_config(archive).head.current)
     queue = Queue(archive, load_config(archive))
-    with pytest.raises(HeadError, match="no predictions by a head 'nobody'") as caught:
+    assert queue.open("test") == queue.open(current[:6]) == current
+    make_head(archive, "another-encoder", seed=3)
+    with pytest.raises(HeadError, match="beginning of"):
+        queue.open("tes")
+    other = next(path.name for path in archive.heads.iterdir() if path.name != current)
+    with pytest.raises(HeadError, match=f"no predictions by a head '{other}'") as caught:
+        queue.open(other)
+    assert current in str(caught.value.hint)
+    with pytest.raises(HeadError, match="no head 'nobody'"):
         queue.open("nobody")
-    assert str(load_config(archive).head.current) in str(caught.value.hint)

@@ -95,7 +95,7 @@ def test_decisions_committed_beside_the_server_are_on_its_next_page(server: Serv
 
 
 def test_what_an_address_asks_wrongly_is_said_on_the_page(server: Server) -> None:
-    for asked, said in (("?tag=Castle", b"none of the 49 tags"), ("?head=nobody", b"no predictions by a head"),
+    for asked, said in (("?tag=Castle", b"none of the 49 tags"), ("?head=nobody", b"there is no head"),
                         ("?after=x", b"no place in the queue")):  # fmt: skip
         status, _, body = server.ask(f"/{asked}")
         assert (status, said in body, b'role="alert"' in body) == (400, True, True), asked
