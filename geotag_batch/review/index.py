@@ -85,6 +85,7 @@ class Index:
             self._connection.execute(sql_text("review", table))
         self._writing = threading.Lock()
         self._tables: dict[str, str] = {}
+        self._suggested: dict[str, dict[str, int]] = {}  # by table
         self._made = 0
 
     @property
@@ -152,9 +153,12 @@ class Index:
         return Counts(**row)
 
     def suggested(self, head_id: str) -> dict[str, int]:
-        """Return for how many photos the head suggests each tag."""
-        found = {row["position"]: row["photos"] for row in self._ask("suggested", head_id, None)}
-        return {tag: found.get(position, 0) for position, tag in enumerate(tag_names())}
+        """Return for how many photos the head suggests each tag; counted once, as it takes longer than a page."""
+        table = self._tables.get(head_id, "")
+        if table not in self._suggested:
+            found = {row["position"]: row["photos"] for row in self._ask("suggested", head_id, None)}
+            self._suggested[table] = {tag: found.get(position, 0) for position, tag in enumerate(tag_names())}
+        return self._suggested[table]
 
     def words(self, photos: Sequence[int]) -> dict[int, list[Word]]:
         """Return the newest word on each tag of each photo that was ever decided on, withdrawals too."""
@@ -183,6 +187,7 @@ class Index:
                         raise
 
     def _drop(self, table: str) -> None:
+        self._suggested.pop(table, None)
         with self._connection.cursor() as cursor:
             cursor.execute(f"DROP TABLE IF EXISTS {table}")
 

@@ -61,7 +61,7 @@ class Queue:
         if chosen is None or chosen not in self.heads:
             raise HeadError(
                 "no head is in use" if chosen is None else f"there are no predictions by a head {chosen!r}",
-                hint=f"run `geotag backfill` with it, or name one with --head: {', '.join(self.heads) or 'none has any'}",
+                hint=f"run `geotag backfill`, or name one with --head: {', '.join(self.heads) or 'none has any'}",
             )
         self.hear()
         if chosen not in self.index.heads:

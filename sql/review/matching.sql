@@ -31,7 +31,7 @@ WHERE
         ELSE asked <> 0 OR $tag IS NULL
     END
     AND ($tag IS NOT NULL OR top_score BETWEEN coalesce($low, 0) AND coalesce($high, 1))
-    AND ($square IS NULL OR $square IN (square, hectad, rtrim(square, '0123456789')))
+    AND ($square IS NULL OR $square IN (square, hectad, letters))
     AND (
         $contributor IS NULL
         OR contains(lower(credit), lower($contributor))

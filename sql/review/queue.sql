@@ -2,8 +2,8 @@
 -- Grain: one row per photo that the head has predicted and the catalogue still has.
 -- $names: the 49 tags in the order of scores; $least: a tag that is not suggested is kept from this score on.
 -- Columns: suggested (bit i is the tag at position i, from 0), candidates (position and score of each tag suggested or
--- not far from it, the likeliest first), square (of 1 km, or as the reference has it), hectad (of 10 km), version (what
--- tells this image from a later one); the rest as in the views.
+-- not far from it, the likeliest first), square (of 1 km, or as the reference has it), hectad (of 10 km), letters (of
+-- 100 km), version (what tells this image from a later one); the rest as in the views.
 CREATE OR REPLACE TABLE {{queue}} AS
 WITH masked AS (
     SELECT
@@ -46,6 +46,7 @@ SELECT
     left(cleaned.reference, cleaned.letters)
     || substr(cleaned.reference, cleaned.letters + 1, least(cleaned.half, 2))
     || substr(cleaned.reference, cleaned.letters + 1 + cleaned.half, least(cleaned.half, 2)) AS square,
+    left(cleaned.reference, cleaned.letters) AS letters,
     left(cleaned.reference, cleaned.letters + 1) || substr(cleaned.reference, cleaned.letters + 1 + cleaned.half, 1) AS hectad,
     cleaned.realname AS credit,
     cleaned.user_id,
