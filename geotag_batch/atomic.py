@@ -7,6 +7,7 @@ may have dropped the dirty pages already, so the file is abandoned and its maker
 
 import contextlib
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ __all__ = [
     "make_folder",
     "move_away",
     "publish",
+    "publish_folder",
     "remove_committed",
     "write_bytes",
     "write_elsewhere",
@@ -57,6 +59,33 @@ def publish(write: Callable[[Path], object], final: Path, staging: Path, *, repl
 def write_bytes(data: bytes, final: Path, staging: Path, *, replace: bool = False) -> None:
     """Publish `data` as the file `final`."""
     publish(lambda path: path.write_bytes(data), final, staging, replace=replace)
+
+
+def publish_folder(write: Callable[[Path], object], final: Path, staging: Path) -> None:
+    """Let `write` fill a folder in `staging`, then make it visible at `final` in one step, with all that is in it.
+
+    As `publish`; `final` must not be there yet.
+    """
+    staged = staging / f"{final.name}.staged"
+    try:
+        make_folder(staging)
+        make_folder(final.parent)
+        try:
+            shutil.rmtree(staged, ignore_errors=True)  # left by a killed command
+            staged.mkdir()
+            write(staged)
+            for path in staged.rglob("*"):
+                (fsync_folder if path.is_dir() else _fsync_file)(path)
+            fsync_folder(staged)
+            os.rename(staged, final)
+        except BaseException:
+            shutil.rmtree(staged, ignore_errors=True)
+            raise
+        fsync_folder(final.parent)
+    except OSError as error:
+        raise StorageError(
+            f"cannot write {final}: {error.strerror or error}", hint="free space or mend permissions, then start again"
+        ) from error
 
 
 def write_elsewhere(data: bytes, final: Path) -> None:

@@ -123,6 +123,8 @@ class ReviewConfig:
     """Links for people who review."""
 
     photo_url: str = _key("https://www.geograph.org.uk/photo/{gridimage_id}", "a photo's page")
+    licence: str = _key("CC BY-SA 2.0", "stands beside each contributor's name on the review page")
+    licence_url: str = _key("https://creativecommons.org/licenses/by-sa/2.0/", "where it can be read")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,16 @@ __all__ = ["OPENAI_PREPROCESS", "Preprocess"]
 
 @dataclass(frozen=True, slots=True)
 class Preprocess:
-    """An encoder's preprocessing: resize and centre crop to `size` x `size`, then (x / 255 - mean) / std."""
+    """An encoder's preprocessing: resize and centre crop to `size` x `size`, then (x / 255 - mean) / std.
+
+    Pictures for people are made with "inside", which no encoder has: the whole image, neither side above `size`.
+    """
 
     size: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
-    resize_mode: Literal["shortest", "squash"] = "shortest"
+    resize_mode: Literal["shortest", "squash", "inside"] = "shortest"
 
     def to_json(self) -> dict[str, object]:
         """Return the facts that go into encoder_id."""

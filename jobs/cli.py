@@ -29,6 +29,7 @@ COMMANDS = {
     "views": "rebuild review.duckdb, the views over everything committed",
     "query": "run one SELECT over the views",
     "explain": "tell the whole story of one photo",
+    "review": "look at predictions and decide, in a browser",
     "verify": "re-read everything committed and report what is wrong",
     "prune": "remove what belongs to named heads, encoders or withdrawn photos",
     "precision-check": "compare a faster number format with float32 on the archive's photos",

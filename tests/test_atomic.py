@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from geotag_batch.atomic import make_folder, publish, remove_committed, write_bytes
+from geotag_batch.atomic import make_folder, publish, publish_folder, remove_committed, write_bytes
 from geotag_batch.errors import StorageError
 
 
@@ -99,6 +99,26 @@ def test_a_file_that_cannot_be_removed_is_an_error_of_the_disk(tmp_path: Path) -
     (tmp_path / "folder").mkdir()
     with pytest.raises(StorageError, match="cannot remove"):
         remove_committed(tmp_path / "folder")
+
+
+def test_a_folder_appears_with_everything_in_it_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    final, staging = tmp_path / "out" / "pages", tmp_path / "staging"
+
+    def write(folder: Path) -> None:
+        (folder / "inner").mkdir()
+        (folder / "inner" / "file.bin").write_bytes(b"data")
+        assert folder.parent == staging
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    publish_folder(write, final, staging)
+    assert (final / "inner" / "file.bin").read_bytes() == b"data"
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(StorageError, match=r"cannot write .*more: No space left"):
+        publish_folder(write, tmp_path / "out" / "more", staging)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["pages"]
+    assert list(staging.iterdir()) == []
 
 
 def test_removing_twice_is_no_error(tmp_path: Path) -> None:

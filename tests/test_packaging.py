@@ -72,8 +72,9 @@ def test_the_wheel_puts_only_geotag_batch_into_site_packages(wheel: Path) -> Non
         inside = path.relative_to(ROOT).as_posix()
         assert (inside if inside.startswith("geotag_batch/") else f"geotag_batch/{inside}") in names
     assert "geotag_batch/py.typed" in names
-    for path in (ROOT / "geotag_batch" / "draw" / "pages").iterdir():
-        assert f"geotag_batch/draw/pages/{path.name}" in names
+    for folder in ("draw/pages", "review/pages", "review/assets"):
+        for path in (ROOT / "geotag_batch" / folder).iterdir():
+            assert f"geotag_batch/{folder}/{path.name}" in names
 
 
 @pytest.mark.slow
@@ -102,3 +103,6 @@ def test_the_installed_wheel_runs_the_demo_from_the_root_folder(installed: Path,
     assert sum(tag in answers for tag in tag_names()) >= 5
     assert "not_an_image" in answers
     assert "geotag heads import" in told
+    gallery = (tmp_path / "gallery", "--limit", "3")
+    told = _run(installed / "geotag", "review", "-C", tmp_path / "demo", "--static", *gallery, cwd=Path("/")).stdout
+    assert told.startswith("3 photos on 1 page")

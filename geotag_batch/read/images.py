@@ -54,6 +54,8 @@ def decode_image(
 ) -> NDArray[np.uint8]:
     """Return an image file's pixels, uint8 (size, size, 3), as the encoder's own transform would make them.
 
+    With resize_mode "inside" they are (height, width, 3).
+
     From RGB on this is torchvision's Resize and CenterCrop on a PIL image, to one grey level. Before it only what would
     turn to nonsense is mended: EXIF orientation is applied, 16 bits are scaled to 8, transparency is laid over white,
     the first frame of an animation is taken, and other colour spaces are converted.
@@ -192,6 +194,9 @@ def _fit(image: Image.Image, preprocess: Preprocess) -> NDArray[np.uint8]:
     method = _RESAMPLING[preprocess.interpolation]
     if preprocess.resize_mode == "squash":
         return np.array(image.resize((size, size), method))
+    if preprocess.resize_mode == "inside":
+        scale = min(1.0, size / max(width, height))
+        return np.array(image.resize((max(1, round(scale * width)), max(1, round(scale * height))), method))
     wide, high = (int(size * width / height), size) if width > height else (size, int(size * height / width))
     left, top = round((wide - size) / 2), round((high - size) / 2)
     if max(width, height) >= 2 * min(width, height):

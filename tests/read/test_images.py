@@ -77,6 +77,19 @@ def test_pixels_are_those_of_open_clips_own_transform(width: int, height: int) -
         assert_same_picture(pixels, open_clip_pixels(image, preprocess))
 
 
+@pytest.mark.parametrize(
+    ("size", "shape"),
+    [((640, 480), (48, 64, 3)), ((90, 120), (64, 48, 3)), ((32, 20), (20, 32, 3)), ((400, 20), (3, 64, 3))],
+)
+def test_a_picture_for_people_is_whole_and_never_enlarged(size: tuple[int, int], shape: tuple[int, int, int]) -> None:
+    inside = Preprocess(size=64, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), resize_mode="inside")
+    image = picture(*size)
+    pixels = decode(encoded(image, "PNG"), inside)
+    assert pixels.shape == shape
+    expected = np.asarray(image.resize((shape[1], shape[0]), Image.Resampling.BICUBIC))
+    assert np.array_equal(pixels, expected)
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_noise_of_any_shape_comes_out_as_from_open_clips_own_transform(seed: int) -> None:
     chance = np.random.default_rng(seed)

@@ -1,0 +1,1 @@
+"""`geotag review`: people look at predictions and decide, in a browser."""
