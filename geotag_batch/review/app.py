@@ -62,6 +62,15 @@ class ReviewApp:
             exception_handlers={GeotagError: _trouble},
         )
 
+    def prepare(self, asked: Filter) -> tuple[str, Counts]:
+        """Make the first page once, so that the first reviewer does not wait for it; return head and counts.
+
+        Raises HeadError if nothing is predicted; CatalogueError, StorageError.
+        """
+        head = self.queue.open(asked.head)
+        self._page(head, asked, None)
+        return head, self.queue.index.counts(head, asked)
+
     def close(self) -> None:
         """End the decoding processes."""
         self._pictures.close()

@@ -58,8 +58,7 @@ def serve_review(
         access = Access(port, frozenset(each.lower() for each in names), numbers=not local, token=token)
         app = ReviewApp(workspace, config, name)
         try:
-            head = app.queue.open(asked.head)
-            counts = app.queue.index.counts(head, asked)
+            head, counts = app.prepare(asked)
             tell(f"{counts.waiting:,} of {counts.photos:,} photos are waiting, predicted by {head}")
             tell(f"review them at http://{_address(listening.host, port)}/{asked.query(token=token)}")
             uvicorn.Server(
