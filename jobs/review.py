@@ -11,6 +11,7 @@ from geotag_batch.review.server import Listening, serve_review
 from geotag_batch.workspace import Workspace
 
 from .options import Command, configured, workspace_option
+from .say import say
 
 _FILTERS = (
     click.option("--tag", help="Photos for which this tag is suggested."),
@@ -53,9 +54,9 @@ def command(workspace: Workspace, reviewer: str | None, static: Path | None, lim
     asked = parse_filter({name: value for name, value in flags.items() if value and isinstance(value, str)})
     if static is None:
         listening = Listening(flags["host"], flags["port"], flags["token"], flags["names"])
-        serve_review(workspace, configured(workspace), listening, asked, reviewer, click.echo)
+        serve_review(workspace, configured(workspace), listening, asked, reviewer, say)
         return
     made = publish_gallery(workspace, configured(workspace), static, asked, limit)
     pages = "1 page" if made.pages == 1 else f"{made.pages:,} pages"
-    click.echo(f"{made.photos:,} photos on {pages}, {made.without_picture:,} without picture")
-    click.echo(f"written: {made.index}")
+    say(f"{made.photos:,} photos on {pages}, {made.without_picture:,} without picture")
+    say(f"written: {made.index}")

@@ -36,6 +36,8 @@ WARNED, REFUSED = 0.005, 0.15
 level more or less), bfloat16 and images.decode = "scaled" up to 0.08; swapped colours, another normalisation or other
 weights 0.13 in the photo that noticed it least, 0.5 to 3 in most."""
 
+_INT8 = 2.0  # times REFUSED where one side is int8, whose cosines with float32, 0.9936 and more, make up to 0.24
+
 _FILES, _ROWS = 4, 64  # files of embeddings looked into, and photos of each: for the mean, and to choose from
 _LEAST_SPREAD = 0.2  # of a vector's length: where photos are few or all alike, the mean says nothing
 
@@ -75,14 +77,15 @@ class Canary:
             }
         if not found:
             return "nothing stored to compare with"
-        (kind, row), worst = max(found.items(), key=lambda item: item[1])
+        (kind, row), worst = max(found.items(), key=lambda item: item[1] / self._most(item[0][1], encoder))
+        most = self._most(row, encoder)
         said = f"{len(found)} stored vectors made again, at most {worst:.2g} away"
         if worst <= WARNED:
             return said
         said += f" ({kind} of photo {self.described['gridimage_id'][row]}{self._changes(row, encoder)})"
-        if worst > REFUSED:
+        if worst > most:
             raise EncoderError(
-                f"the encoder does not make what is stored: {said}, {REFUSED} is the most that is allowed",
+                f"the encoder does not make what is stored: {said}, {most:g} is the most that is allowed",
                 hint="restore the versions, weights and settings that made the stored embeddings; if the change is "
                 "wanted, --no-canary lets it in, and --force --reembed makes the stored ones anew",
             )
@@ -114,6 +117,11 @@ class Canary:
         away[~np.isfinite(away)] = np.inf
         differences: list[float] = (away / np.maximum(spread, 1e-12)).tolist()
         return differences
+
+    def _most(self, row: int, encoder: Encoder) -> float:
+        """Return how far the vectors of `row` may be from the stored ones."""
+        formats = self.described["precision"][row].as_py(), encoder.precision
+        return REFUSED * _INT8 if "int8" in formats and formats[0] != formats[1] else REFUSED
 
     def _changes(self, row: int, encoder: Encoder) -> str:
         """Say what is known to have changed since the photo of `row` was embedded."""

@@ -137,6 +137,8 @@ def test_no_command_lets_a_terminal_obey_what_a_title_or_a_name_says(
     for command in ("describe", "status", "verify", "plan"):
         for format_ in ("text", "json"):
             shown.append(geotag(command, "--format", format_))
+    for format_ in ("text", "json"):
+        shown.append(geotag("explain", "901", "--format", format_))
     for wrong in (hostile, f"SELECT '{hostile}'::INTEGER", f'FROM "{hostile}"'):
         shown.append(geotag("query", wrong))
         shown.append(geotag("heads", wrong))

@@ -83,6 +83,14 @@ def test_a_small_difference_is_warned_about_with_what_changed(
     assert any("canary: " in line for line in caplog.messages)
 
 
+def test_int8_may_differ_twice_as_much(night: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeEncoder, "encode_images", lambda *given: encode_images(*given) * np.float32(1.1))
+    with pytest.raises(EncoderError, match=r"0\.15 is the most"):
+        night.backfill()
+    monkeypatch.setattr(FakeEncoder, "precision", "int8")
+    assert "precision float32 then, int8 now" in str(night.backfill().canary)
+
+
 def test_photos_that_have_changed_since_are_not_compared(night: Archive) -> None:
     for number in range(1, 10):
         night.image(number).unlink()
