@@ -49,13 +49,13 @@ _UNKNOWN = "tagged, no location"
 
 REFERENCES = (
     *(
-        Case("grid reference", text.decode(), f"tagged, at {place}", grid_reference=text)
+        Case("grid reference", " ".join(text.decode().split()), f"tagged, at {place}", grid_reference=text)
         for text, place in (
             (b"TQ3080", "51.5 -0.1"),  # Westminster
             (b"NN1671", "56.8 -5.0"),  # Ben Nevis
             (b"TQ 30 80", "51.5 -0.1"),
             (b"tq3080", "51.5 -0.1"),
-            (b" TQ\t300 804 ", "51.5 -0.1"),
+            (b" TQ\t300 804 ", "51.5 -0.1"),  # white space of all kinds
             (b"TQ3004480393", "51.5 -0.1"),
             (b"J3374", "54.6 -5.9"),  # Belfast
             (b"O1534", "53.3 -6.3"),  # Dublin
