@@ -34,7 +34,7 @@ def _rows(folder: Path, bed: Bed, longer: Bed) -> list[Callable[[], Row]]:
     return [
         partial(kills.grown_archive, folder / "grown", photos=5000, kills=200, seed=1),
         partial(kills.kill_at_steps, bed),
-        partial(kills.kill_at_calls, bed, every=3),
+        partial(kills.kill_at_calls, bed, every=6),
         partial(kills.prune_killed, bed),
         partial(cuts.power_cuts, bed),
         partial(cuts.trace_order, bed),

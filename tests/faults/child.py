@@ -111,11 +111,15 @@ def record(log: str, root: str) -> None:
     real = os.fsync
 
     def fsync(descriptor: int) -> None:
-        recorder.look()
-        real(descriptor)
-        recorder.synced(os.fstat(descriptor).st_ino)
+        with recorder.turn:
+            recorder.look()
+            real(descriptor)
+            recorder.synced(os.fstat(descriptor).st_ino)
 
     os.fsync = fsync  # type: ignore[assignment]
+    for name in ("rename", "replace", "unlink", "remove", "mkdir", "rmdir"):
+        # Another thread must not look while a name changes: a folder that is read meanwhile may lack it.
+        setattr(os, name, recorder.in_turn(getattr(os, name)))
     announced(root, lambda _: recorder.look())
     atexit.register(recorder.look)
 

@@ -22,7 +22,7 @@ def readers(folder: Path, chunks: int, count: int) -> Row:
             trial.run("views")
             command = [sys.executable, "-m", "tests.faults.reader"]
             reading = [trial.popen("--", command=command, stdin=subprocess.PIPE) for _ in range(count)]
-            done = trial.run("backfill", "--chunk-size", "1")
+            done = trial.run("backfill", "--chunk-size", "1", seconds=60 + 2 * chunks)
             tally = Tally()
             tally.expect(done.returncode == 0, f"the run ended with {done.returncode}: {done.stdout[-300:]}")
             reads = 0

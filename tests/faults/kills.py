@@ -49,6 +49,7 @@ def kill_at_calls(bed: Bed, every: int = 1) -> Row:
         if not strace.is_usable():
             made.skipped = strace.MISSING
             return made
+        killed = 0
         for name in _CALLS:
             for step in range(1, 10_000, every * (7 if name == "write" else 1)):
                 with bed.trial() as trial:
@@ -57,8 +58,11 @@ def kill_at_calls(bed: Bed, every: int = 1) -> Row:
                     tally = trial.recover()
                     tally.expect(code in (0, -9, 137), f"ended with {code}")
                     made.case(tally, f"{name} {step}")
+                    killed += code != 0
                 if code == 0:
                     break
+        made.how += f"; {killed} were killed"
+        made.tally.expect(killed > 2 * len(_CALLS) // every, "the calls were not met")
     return made
 
 

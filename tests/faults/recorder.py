@@ -3,7 +3,9 @@
 import json
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 __all__ = ["Recorder"]
 
@@ -19,7 +21,7 @@ class Recorder:
         self._log = log.open("w", encoding="utf-8")
         self._names: dict[int, dict[str, int]] = {}
         self._stamps: dict[int, tuple[int, int]] = {}
-        self._turn = threading.RLock()
+        self.turn = threading.RLock()
         self._looking = False
         self._write("folder", root.stat().st_ino)
         self.look()
@@ -27,7 +29,7 @@ class Recorder:
 
     def look(self) -> None:
         """Write down what has changed: bytes first, then new names, then names that are gone."""
-        with self._turn:
+        with self.turn:
             if self._looking:  # looking announces steps of its own
                 return
             self._looking = True
@@ -39,9 +41,18 @@ class Recorder:
             finally:
                 self._looking = False
 
+    def in_turn(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        """Return `step` as it is done when nobody looks."""
+
+        def alone(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401
+            with self.turn:
+                return step(*arguments, **options)
+
+        return alone
+
     def synced(self, inode: int) -> None:
         """Write down that a file, or a folder, was synced."""
-        with self._turn:
+        with self.turn:
             self._write("sync", inode)
 
     def _walk(self, folder: Path, inode: int, names: dict[int, dict[str, int]]) -> None:

@@ -27,7 +27,7 @@ def is_usable() -> bool:
 
 def injecting(job: list[str], calls_: str, fault: str, trace: Path) -> list[str]:
     """Return the command of `job` in which the system calls `calls_` fail as `fault` says ("error=EIO:when=3")."""
-    return [*_strace(calls_, trace), "-e", f"inject={calls_}:{fault}", *job]
+    return [*_strace(calls_, trace, fault), "-e", f"inject={calls_}:{fault}", *job]
 
 
 def tracing(job: list[str], calls_: str, trace: Path) -> list[str]:
@@ -35,9 +35,10 @@ def tracing(job: list[str], calls_: str, trace: Path) -> list[str]:
     return [*_strace(calls_, trace), *job]
 
 
-def _strace(calls_: str, trace: Path) -> list[str]:
+def _strace(calls_: str, trace: Path, fault: str = "") -> list[str]:
     quiet = ["-qq", "-s", "0", "-o", str(trace)]
-    return ["strace", "-f", "-y", "--seccomp-bpf", *quiet, "-e", f"trace={calls_}", "-e", "signal=none"]
+    fast = [] if fault.startswith("signal=") else ["--seccomp-bpf"]  # with it strace 6.1 sends none but the first
+    return ["strace", "-f", "-y", *fast, *quiet, "-e", f"trace={calls_}", "-e", "signal=none"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ __all__ = ["GEOTAG", "Bed", "Trial", "environment"]
 
 GEOTAG = str(Path(sys.executable).with_name("geotag"))
 _CHECKOUT = Path(__file__).parents[2]
-_SECONDS = 120  # that a process may take before the harness gives it up
+_SECONDS = 120.0  # that a process may take, unless said otherwise, before the harness gives it up
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,13 @@ class Trial:
         self,
         *arguments: str,
         command: list[str] | None = None,
+        seconds: float = _SECONDS,
         **options: Any,  # noqa: ANN401
     ) -> subprocess.CompletedProcess[str]:
-        """Run `geotag` to its end; its output is in `stdout`."""
+        """Run `geotag` to its end, which it must reach within so many seconds; its output is in `stdout`."""
         with self.popen(*arguments, command=command, **options) as process:
             try:
-                said, _ = process.communicate(timeout=_SECONDS)
+                said, _ = process.communicate(timeout=seconds)
             except subprocess.TimeoutExpired:
                 process.kill()
                 raise
