@@ -7,6 +7,7 @@ from geotag_batch.run.explain_text import story_json, story_text
 from geotag_batch.workspace import Workspace
 
 from .options import configured, format_option, workspace_option
+from .say import say
 
 
 @click.command()
@@ -21,4 +22,4 @@ def command(workspace: Workspace, photo_id: str, tags: int, format_: str) -> Non
     decisions, failures with the next retry, runs.
     """
     story = explain_photo(workspace, configured(workspace), parse_id(photo_id), tags=tags)
-    click.echo(story_json(story) if format_ == "json" else story_text(story))
+    say(story_json(story) if format_ == "json" else story_text(story))

@@ -7,6 +7,7 @@ from datetime import date, datetime
 from typing import Any
 
 from geotag_batch.predict.features import MODALITIES
+from geotag_batch.printable import one_line
 from geotag_batch.run.explain import Row, Said, Story
 
 __all__ = ["story_json", "story_text"]
@@ -41,7 +42,7 @@ def story_text(story: Story) -> str:
         "",
         *_section("runs", [_run(row) for row in story.runs]),
     ]
-    return "\n".join("".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in line) for line in lines)
+    return "\n".join(map(one_line, lines))
 
 
 def _photo(story: Story) -> Iterator[str]:

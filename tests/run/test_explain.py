@@ -126,7 +126,7 @@ def test_hostile_text_cannot_move_the_cursor(archive: Callable[[int], Archive]) 
     one.photos[0]["title"] = "\x1b[31mred\r\nphotos: all deleted"
     one.write()
     text = story_text(explain_photo(one.workspace, one.config, 1))
-    assert "\\x1b[31mred\\x0d\\x0aphotos" in text
+    assert "\\u001b[31mred\\u000d\\u000aphotos" in text
     assert "\x1b" not in text
 
 
