@@ -32,7 +32,16 @@ _COMMANDS = {
         f"{view}, first 100 rows": ("query", f"SELECT * FROM {view} LIMIT 100")
         for view in ("predictions", "predicted_tags", "review_queue", "disagreements", "head_diff", "failures")
     },
-    **{f"{view}, whole": ("query", f"SELECT * FROM {view}") for view in ("tag_counts", "coverage")},
+    **{
+        f"{view}, whole": ("query", f"SELECT * FROM {view}")
+        for view in ("tag_counts", "coverage", "queue_by_tag", "queue_by_hectad", "drift", "head_flips")
+    },
+    **{f"{view}, first 100 rows": ("query", f"FROM {view} LIMIT 100") for view in ("series", "series_outliers")},
+    **{
+        call: ("query", f"FROM {call}")
+        for call in ("queue()", "queue_for_tag('Paths')", "queue_in_hectad('SU31')", "photo(1)", "series_of(1)")
+    },
+    "explain 1": ("explain", "1"),
     "tag_counts_by_square, whole": ("query", "SELECT count(*), sum(photos) FROM tag_counts_by_square"),
 }
 

@@ -42,7 +42,7 @@ def story_text(story: Story) -> str:
         "",
         *_section("runs", [_run(row) for row in story.runs]),
     ]
-    return "\n".join(one_line(line) for line in lines)
+    return "\n".join(map(one_line, lines))
 
 
 def _photo(story: Story) -> Iterator[str]:
