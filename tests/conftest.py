@@ -4,9 +4,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from geotag_batch.config import default_toml
 from geotag_batch.workspace import Workspace
+
+settings.register_profile("unhurried", deadline=None)  # how long a case takes says how busy the machine is
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")

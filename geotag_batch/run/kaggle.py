@@ -125,6 +125,7 @@ def _stored(workspace: Workspace, config: Config, head: Head, asked: NDArray[np.
             known = _known(connection, asked)
             selection = Selection(select="all", ids=known, redo_before=datetime.max)
             prepare(connection, target_of(head.info), selection)
+            execute_file(connection, "train", "reviewed", {"used": False})
             return fetch_arrow(connection, "train", "labelled")
         finally:
             connection.close()
