@@ -6,7 +6,7 @@ import pytest
 
 from geotag_batch.config import Config
 from geotag_batch.errors import LockedError
-from geotag_batch.run import loop
+from geotag_batch.run import views
 from geotag_batch.run.lock import hold_lock
 from geotag_batch.run.views import remake_views
 from geotag_batch.workspace import Workspace
@@ -46,6 +46,6 @@ def test_a_run_remakes_the_views_once_for_each_dataset_that_gets_its_first_file(
         rebuild_views(workspace, config)
         failures.append(made.rows("SELECT count(*) FROM failures")[0][0])
 
-    monkeypatch.setattr(loop, "rebuild_views", remake)
+    monkeypatch.setattr(views, "rebuild_views", remake)
     made.backfill()
     assert failures == [0, 1, 1]  # after the first chunk, after the third, at the end
