@@ -11,7 +11,7 @@ from PIL import Image
 from geotag_batch.config import load_config, set_key
 from geotag_batch.encode.encoder import EncoderMemoryError
 from geotag_batch.encode.fake import FakeEncoder
-from geotag_batch.run import settle
+from geotag_batch.run import formats
 from geotag_batch.run.backfill import Job, run_backfill
 from geotag_batch.run.plan import Selection
 from geotag_batch.write.runs import RunRecord
@@ -59,12 +59,12 @@ def memory_faults(bed: Bed) -> Row:
             ("room for three images", ShortOfMemory(3, 9)),
             ("room for one image and one title", ShortOfMemory(1, 1)),
         ):
-            with bed.trial() as trial, patch.object(settle, "load_encoder", lambda *_, made=encoder: made):
+            with bed.trial() as trial, patch.object(formats, "load_encoder", lambda *_, made=encoder: made):
                 record = _run(trial)
                 images = record.predicted
                 _check(made, name, record, {})
                 made.tally.add(trial.inspect(complete=True))
-        with bed.trial() as trial, patch.object(settle, "load_encoder", lambda *_: ShortOfMemory(0, 9)):
+        with bed.trial() as trial, patch.object(formats, "load_encoder", lambda *_: ShortOfMemory(0, 9)):
             _check(made, "room for no image at all", _run(trial), {"out_of_memory": images})
     return made
 
