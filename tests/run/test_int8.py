@@ -41,7 +41,7 @@ def small(archive: Callable[[int], Archive], tmp_path: Path, monkeypatch: pytest
 def test_an_int8_encoder_is_made_and_compared_once_and_its_embeddings_say_so(
     small: Archive, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, logger="geotag")
     record = small.backfill(limit=5)
     assert record.precision == "int8"
     assert "making an int8 image encoder" in caplog.text
