@@ -31,7 +31,6 @@ __all__ = ["Published", "publish_gallery"]
 _PAGE_SIZE = 24
 _AT_ONCE = 1000
 _MARK = "geotag-gallery.json"
-_KEPT = 2  # galleries: the present one, and the one before it for whoever has it open
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,8 @@ def publish_gallery(workspace: Workspace, config: Config, into: Path, asked: Fil
     Raises UsageError if other files are in the way, InputError if there is nothing to show; HeadError, CatalogueError,
     StorageError.
     """
-    gallery_id = _gallery_id(into)
+    before = _mark_of(into)
+    gallery_id = before.get("id") or secrets.token_hex(8)
     queue = Queue(workspace, config)
     head = queue.open(asked.head)
     rows = _rows(queue, head, asked, limit)
@@ -97,21 +97,23 @@ def publish_gallery(workspace: Workspace, config: Config, into: Path, asked: Fil
     write_bytes(json.dumps(mark, indent=1).encode(), into / _MARK, staging, replace=True)
     write_bytes(first[0].encode(), into / "index.html", staging, replace=True)
     shutil.rmtree(staging, ignore_errors=True)
-    for old in sorted(into.glob("gallery-*"))[:-_KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
+    for old in into.glob("gallery-*"):
+        if old.name not in (folder, before.get("current")):  # the one before stays for whoever has it open
+            shutil.rmtree(old, ignore_errors=True)
     return Published(len(rows), -(-len(rows) // _PAGE_SIZE), len(missing), into / "index.html")
 
 
-def _gallery_id(into: Path) -> str:
-    """Return the id of the gallery that is there, or a new one. Raises UsageError if other files are."""
+def _mark_of(into: Path) -> dict[str, str]:
+    """Return id and current folder of the gallery that is there, or nothing. Raises UsageError if other files are."""
     try:
-        return str(json.loads((into / _MARK).read_bytes())["id"])
+        mark = json.loads((into / _MARK).read_bytes())
+        return {"id": str(mark["id"]), "current": str(mark["current"])}
     except FileNotFoundError:
         if into.exists() and (not into.is_dir() or any(path.name != ".staging" for path in into.iterdir())):
             raise UsageError(
                 f"{into} is in use, and not by a gallery of geotag's", hint="name a folder that is new or empty"
             ) from None
-        return secrets.token_hex(8)
+        return {}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(
             f"{into / _MARK} cannot be read: {error}", hint="name a folder that is new or empty"
