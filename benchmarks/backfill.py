@@ -87,7 +87,7 @@ def measure_backfill(
     folder: Path, weights: Path, size: tuple[int, int], rounds: int = 3
 ) -> tuple[dict[str, list[float]], Row]:
     """Return photos/s of each way and part for photos of `size`, one a round, and where a photo's time goes, in ms."""
-    photos = 64 if _FAST else 768  # the half second that a run takes to start should not count for much
+    photos = 64 if _FAST else 384  # the half second that a run takes to start should not count for much
     workspace = make_archive(folder, weights, photos, size)
     set_key(workspace, "run.chunk_size", 256)
     set_key(workspace, "encoder.min_agreement", 0.0)  # the head is random: how its tags agree says nothing
