@@ -36,7 +36,7 @@ test-faults: $(INSTALLED) ## inject every fault into the installed job and write
 	$(BIN)/python -m tests.faults
 
 bench: $(INSTALLED) ## measure everything (a quarter of an hour) and write docs/performance.md
-	$(BIN)/python -m benchmarks.performance
+	$(BIN)/python -m benchmarks
 
 bench-train: $(INSTALLED) ## measure training at the paper's scale (GEOTAG_SHARED names the folder of its labels)
 	$(BIN)/python -m benchmarks.training

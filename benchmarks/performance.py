@@ -23,6 +23,8 @@ from geotag_batch.run.heads import use_head
 from geotag_batch.workspace import Workspace
 from geotag_batch.write.runs import read_run_records
 
+__all__ = ["main"]
+
 Row = dict[str, Any]
 _DOCS = Path(__file__).parent.parent / "docs"
 _COMMANDS = {
@@ -142,7 +144,3 @@ def _large(folder: Path, photos: int, rounds: int = 3) -> Iterable[Row]:
             "most": max(seconds),
             "peak_mib": max(run["peak_mib"] for run in runs),
         }
-
-
-if __name__ == "__main__":
-    main()
