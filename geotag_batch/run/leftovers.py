@@ -15,6 +15,7 @@ from pathlib import Path
 from geotag_batch.errors import LockedError
 from geotag_batch.locks import hold_file
 from geotag_batch.workspace import Workspace
+from geotag_batch.write.claims import end_claims
 
 __all__ = ["remove_leftovers"]
 
@@ -24,6 +25,8 @@ _SPILLED = re.compile(r"duckdb_temp_(\d+)_.*")  # DuckDB names them after its pr
 
 def remove_leftovers(workspace: Workspace) -> None:
     """Remove what can have no owner any more. The caller holds the lock; what cannot be removed is left.
+
+    Raises LockedError if a worker of a killed run is still committing.
 
     What is in staging/ goes at once, for its owner held the lock; decisions and views are staged under locks of their
     own: where one is held, its holder is at work. What is staged elsewhere goes when it is a day old; so does what
@@ -38,6 +41,7 @@ def remove_leftovers(workspace: Workspace) -> None:
             with contextlib.suppress(LockedError), hold_file(locks[path], 0, LockedError(f"{path} is in use")):
                 shutil.rmtree(path, ignore_errors=True)
         elif path.is_dir() and not path.is_symlink():
+            end_claims(workspace, path.name)  # a worker elsewhere may outlive the run that was killed
             shutil.rmtree(path, ignore_errors=True)
         else:
             with contextlib.suppress(OSError):

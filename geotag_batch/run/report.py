@@ -125,10 +125,14 @@ def summary(record: RunRecord) -> str:
     return "\n".join(lines)
 
 
+_OF_SELECTION = ("select", "ids", "redo_before", "reembed", "retry_failed", "check_images")
+_OF_RAY = ("engine", "ray_address", "workers", "gpus_per_worker", "cpus_per_worker")
+
+
 def _command_that_goes_on(record: RunRecord) -> list[str]:
     """Return the same selection again; --force has become the --redo-before of its start, so nothing is done twice."""
     words = ["geotag", record.command]
-    for option in ("select", "ids", "redo_before", "reembed", "retry_failed", "check_images"):
+    for option in (*_OF_SELECTION, *_OF_RAY):
         value = record.options.get(option)
         if value is not None and (option, value) != ("select", "untagged"):
             words += [f"--{option.replace('_', '-')}", *([] if value == "True" else [value])]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.corpus.table import corpus_section, inputs_section
 from tests.faults import company, cuts, disk, kills, moments
+from tests.faults.clusters import cluster_section
 from tests.faults.report import write_section
 from tests.faults.row import Row, rows_table
 from tests.faults.trial import Bed
@@ -55,6 +56,7 @@ SECTIONS: dict[str, Callable[[], tuple[str, bool]]] = {
     "faults": faults,
     "inputs": inputs_section,
     "corpus": corpus_section,
+    "ray": cluster_section,
 }
 """Each generated section's maker, which returns its text and whether everything was as it should be."""
 
