@@ -1,7 +1,7 @@
 """How the Ray engine scales on this machine: python -m benchmarks.ray [ROUNDS].
 
-Machines of one core each are nodes whose processes are bound to a core. One worker on either of them, then two at once,
-take turns; so do one and two processes that only multiply matrices, which shows what the cores lose to each other anyway.
+Machines of one core each are nodes whose processes are bound to a core. One worker on either, then two at once, take
+turns; so do one and two processes that only multiply matrices, which shows what the cores lose to each other anyway.
 Rates are taken when all workers are at work. Then the time that the driver needs for a chunk, over stored embeddings,
 where chunks are done fastest.
 """

@@ -126,7 +126,7 @@ class Pool:
         self._calls[worker.actor.arrive.remote(__version__)] = worker, "arrive"
 
     def _may_give(self) -> bool:
-        """Return whether a chunk may be given out: chunks that are alone too small for the budget go one by one at first.
+        """Return whether a chunk may be given out: at first, those that are too small for the budget go one by one.
 
         Else a wrong images.root would mark as many chunks as there is room for, before anybody knew of the others.
         """

@@ -123,6 +123,11 @@ class RayWorker:
         """Commit the finished part of what is under way, and nothing after it."""
         self._stop.ask(signal.SIGTERM)
 
+    def close(self) -> None:
+        """End the decoding processes; an actor that is killed needs no such word, for they end with it."""
+        if self._worker is not None:
+            self._worker.close()
+
     def _read_back(self, number: int, table: pa.Table) -> ChunkDone:
         order = self._order
         wait_for_claim(order.workspace, order.run_id, number, self._stop)

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -11,11 +12,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
+from geotag_batch.config import default_toml, set_key
+from geotag_batch.workspace import Workspace
+from tests.faults.invariants import Tally
 from tests.faults.row import Row, row, rows_table
 from tests.faults.trial import Bed, Trial
+from tests.run.conftest import Archive
 from tests.run.ray_cluster import ray_cluster
+from tests.run.small_clip import use_small_clip
 
-__all__ = ["cluster_section", "driver_killed", "machine_frozen", "node_then_driver_killed", "worker_killed"]
+__all__ = ["as_local", "cluster_section", "driver_killed", "machine_frozen", "node_then_driver_killed", "worker_killed"]
 
 _NODES = 3
 _SOON = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_timeout_ms": 1000}
@@ -28,12 +36,43 @@ def cluster_section() -> tuple[str, bool]:
         folder = Path(name)
         bed = Bed(folder / "bed", 200, chunk_size=4)
         made = [
+            as_local(cluster, folder / "clip"),
             worker_killed(cluster, bed, rounds=10, seed=1),
             driver_killed(cluster, bed, rounds=10, seed=2),
             machine_frozen(cluster, bed, rounds=5, seed=3),
             node_then_driver_killed(cluster, Bed(folder / "large", 2000, chunk_size=20)),
         ]
     return rows_table(made), all(each.tally.clean for each in made)
+
+
+def as_local(cluster: Any, folder: Path) -> Row:  # noqa: ANN401
+    """Let the local engine and three nodes do the same 2,000 photos with a real encoder, and compare the scores."""
+    with row("none", "2,000 photos on three nodes with a small CLIP; compared with the local engine's scores") as made:
+        (folder / "local").mkdir(parents=True)
+        (folder / "local" / "geotag.toml").write_text(default_toml(), encoding="utf-8")
+        archive = Archive(Workspace(folder / "local"), 2000)
+        use_small_clip(archive, folder)
+        set_key(archive.workspace, "run.chunk_size", 100)
+        set_key(archive.workspace, "encoder.precision", "float32")
+        shutil.copytree(folder / "local", folder / "cluster")
+        tally = Tally()
+        for place, job in (("local", ("backfill",)), ("cluster", _job(cluster))):
+            done = Trial(Workspace(folder / place), folder / "none").run(*job)
+            tally.expect(done.returncode == 0, f"{place}: ended with {done.returncode}: {done.stdout[-300:]}")
+        ((photos, doubled, other_tags, most),) = duckdb.execute(
+            f"""
+            SELECT count(*), count(*) - count(DISTINCT gridimage_id), count(*) FILTER (l.tags <> c.tags),
+                max(list_max(list_transform(list_zip(l.scores, c.scores), lambda two: abs(two[1] - two[2]))))
+            FROM '{folder}/local/predictions/*/*/*.parquet' AS l
+            JOIN '{folder}/cluster/predictions/*/*/*.parquet' AS c USING (gridimage_id)
+            """
+        ).fetchall()
+        tally.lost, tally.doubled = 2000 - photos + doubled, doubled
+        tally.expect(most < 1e-3, f"scores differ by up to {most}")
+        tally.expect(not other_tags, f"{other_tags} photos have other tags")
+        made.how += f": at most {most:.1g} apart"
+        made.case(tally, "once")
+    return made
 
 
 def worker_killed(cluster: Any, bed: Bed, rounds: int, seed: int) -> Row:  # noqa: ANN401

@@ -1,7 +1,7 @@
 """The parts of the Ray engine that need no cluster: how large a pool, what a worker does, what is refused."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -72,11 +72,28 @@ def test_a_cluster_that_cannot_be_reached_is_named(address: str, archive: Make) 
         run_backfill(made.workspace, made.config, Job("backfill", Selection(), engine=EngineOptions("ray", address)))
 
 
+@pytest.fixture
+def send(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Archive], "Sent"]]:
+    """Return a function that plans a run over an archive and sends it to workers; they are closed at the end."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # put back, for a worker sets it
+    made: list[Sent] = []
+
+    def plan(archive: Archive) -> Sent:
+        made.append(Sent(archive))
+        return made[-1]
+
+    yield plan
+    for sent in made:
+        for worker in sent.workers:
+            worker.close()
+
+
 class Sent:
     """A run's order and chunks as its driver would send them, and workers in this process that take them."""
 
     def __init__(self, made: Archive) -> None:
         """Plan over the archive, as the current head wants."""
+        self.workers: list[RayWorker] = []
         self.workspace = made.workspace
         with make_plan(made.workspace, made.config, Selection()) as plan:
             self.tables = list(plan.iter_chunks())
@@ -98,6 +115,7 @@ class Sent:
     def worker(self) -> RayWorker:
         """Return a worker that is ready."""
         worker = RayWorker(self.order, 1)
+        self.workers.append(worker)
         ready = worker.prepare(self.order.config)
         assert not isinstance(ready, GeotagError), ready
         return worker
@@ -107,6 +125,9 @@ class Sent:
         done = worker.work(number, table_bytes(self.tables[number - 1]), Budget(), again=again)
         assert isinstance(done, ChunkDone), done
         return done
+
+
+Send = Callable[[Archive], Sent]
 
 
 def plain(done: ChunkDone) -> tuple[Any, ...]:
@@ -121,10 +142,10 @@ def committed(workspace: Any) -> dict[Path, bytes]:  # noqa: ANN401
 
 
 @pytest.mark.parametrize("again", [True, False])
-def test_a_chunk_done_twice_is_committed_once_and_counted_alike(archive: Make, again: bool) -> None:
+def test_a_chunk_done_twice_is_committed_once_and_counted_alike(archive: Make, send: Send, again: bool) -> None:
     made = archive(10)
     made.image(3).unlink()
-    sent = Sent(made)
+    sent = send(made)
     first = sent.do(sent.worker(), 1)
     files = committed(made.workspace)
     second = sent.do(sent.worker(), 1, again=again)  # not told that it was done: found out when it would commit
@@ -136,10 +157,12 @@ def test_a_chunk_done_twice_is_committed_once_and_counted_alike(archive: Make, a
     assert not verify(made.workspace).problems
 
 
-def test_of_a_chunk_whose_worker_was_lost_while_it_committed_the_rest_is_left_to_the_next_run(archive: Make) -> None:
+def test_of_a_chunk_whose_worker_was_lost_while_it_committed_the_rest_is_left_to_the_next_run(
+    archive: Make, send: Send
+) -> None:
     made = archive(10)
     made.image(3).unlink()
-    sent = Sent(made)
+    sent = send(made)
     sent.do(sent.worker(), 1)
     (predictions,) = made.workspace.dataset_files("predictions")
     predictions.unlink()
@@ -151,9 +174,9 @@ def test_of_a_chunk_whose_worker_was_lost_while_it_committed_the_rest_is_left_to
     assert not [problem for problem in verify(made.workspace).problems if RUN_1 not in problem.where]
 
 
-def test_a_worker_that_outlives_its_run_commits_nothing(archive: Make) -> None:
+def test_a_worker_that_outlives_its_run_commits_nothing(archive: Make, send: Send) -> None:
     made = archive(10)
-    sent = Sent(made)
+    sent = send(made)
     worker = sent.worker()
     sent.do(worker, 1)
     record = made.backfill()  # as after a driver that was killed: it ends what an earlier run may still claim
@@ -174,14 +197,14 @@ def test_a_claim_is_given_once_and_to_nobody_when_the_run_has_ended(archive: Mak
         assert not late
 
 
-def test_another_version_is_refused_naming_both(archive: Make) -> None:
-    worker = RayWorker(Sent(archive(1)).order, 1)
+def test_another_version_is_refused_naming_both(archive: Make, send: Send) -> None:
+    worker = RayWorker(send(archive(1)).order, 1)
     answer = worker.arrive("9.9.9")
     assert isinstance(answer, ClusterError)
     assert "9.9.9" in answer.message
     assert isinstance(worker.arrive("0.1.0"), str)
 
 
-def test_what_a_worker_is_sent_arrives_as_it_was(archive: Make) -> None:
-    (table,) = Sent(archive(3)).tables
+def test_what_a_worker_is_sent_arrives_as_it_was(archive: Make, send: Send) -> None:
+    (table,) = send(archive(3)).tables
     assert pa.ipc.open_stream(table_bytes(table)).read_all().equals(table)
