@@ -34,6 +34,7 @@ from geotag_batch.run.tables import Stamp
 from geotag_batch.run.views import refresh_views
 from geotag_batch.workspace import Workspace
 from geotag_batch.write.dataset import ChunkName, commit_chunk, stored_weights
+from geotag_batch.write.fence import announce
 from geotag_batch.write.runs import RunRecord, utc_now, write_run_record
 
 __all__ = ["ChunkLoop"]
@@ -167,6 +168,7 @@ class ChunkLoop:
         """Publish a chunk and count it; runs beside the next chunk, never beside another commit."""
         record = self.record
         started = time.monotonic()
+        announce(self._workspace, name, result.tables.dim)
         commit_chunk(self._workspace, name, result.tables)
         self._commit_seconds += time.monotonic() - started
         seconds = {**effort.seconds, "commit": self._commit_seconds}
