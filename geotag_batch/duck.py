@@ -14,6 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from geotag_batch.errors import ConfigError, StorageError
+from geotag_batch.locations import seen_schemes
 from geotag_batch.resources import read_resource, resource_path
 from geotag_batch.schema import load_schema
 from geotag_batch.workspace import DATASET_PATTERNS, Workspace
@@ -56,6 +57,7 @@ def connect(
 ) -> Connection:
     """Open a connection, in memory unless `database` is given, that never fetches an extension.
 
+    It reads the object stores that this process has met so far.
     `memory_limit` is DuckDB's ("2GiB"); what does not fit goes to the folder `spill`. Times are UTC.
     """
     settings: dict[str, Any] = {
@@ -78,6 +80,11 @@ def connect(
             raise
         raise ConfigError(f"run.memory_limit = {memory_limit!r}: {error}", hint="for example 2GiB") from error
     connection.execute("SET TimeZone = 'UTC'")
+    if seen_schemes:
+        from geotag_batch.store_files import StoreFiles  # noqa: PLC0415  nothing that a folder needs
+
+        for scheme in seen_schemes:
+            connection.register_filesystem(StoreFiles(scheme))
     # What reads a dataset twice then reads the footers of its thousands of files once; committed files never change.
     connection.execute("SET parquet_metadata_cache = true")
     return connection

@@ -10,6 +10,7 @@
     │   ├── CatalogueError            4  the photos' Parquet
     │   ├── ImageRootError            4  the images' folder or server does not answer
     │   ├── StorageError              4  the workspace's disk: full, read-only, a broken committed file
+    │   ├── StoreError                4  the object store: refuses, does not answer, or not with what was asked for
     │   └── DecisionConflictError     4  another reviewer has decided on the photo meanwhile
     ├── ModelError                    5  encoder weights, heads
     │   ├── EncoderError              5
@@ -40,6 +41,7 @@ __all__ = [
     "ModelError",
     "PhotoFailure",
     "StorageError",
+    "StoreError",
     "UsageError",
     "VerifyError",
 ]
@@ -89,6 +91,13 @@ class ImageRootError(InputError):
 
 class StorageError(InputError):
     """The workspace's disk is full or read-only, or a committed file is broken."""
+
+
+class StoreError(InputError):
+    """The object store refuses, does not answer, or answers with other than was asked for; says nothing of the data.
+
+    That is why it is no StorageError: what a store does not give just now is not broken.
+    """
 
 
 class DecisionConflictError(InputError):

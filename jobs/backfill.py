@@ -9,13 +9,13 @@ from geotag_batch.run.backfill import run_backfill
 from geotag_batch.run.report import configure_logging, summary
 from geotag_batch.workspace import Workspace
 
-from .options import workspace_option
+from .options import stored_workspace_option
 from .say import say
 from .selecting import job_of, run_config, running_options, selecting_options
 
 
 @click.command()
-@workspace_option
+@stored_workspace_option
 @selecting_options
 @running_options
 @click.option("--missing-image", type=click.Choice(["fail", "score"]), help="A photo whose image cannot be had "

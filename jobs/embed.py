@@ -9,13 +9,13 @@ from geotag_batch.run.backfill import run_embed
 from geotag_batch.run.report import configure_logging, summary
 from geotag_batch.workspace import Workspace
 
-from .options import workspace_option
+from .options import stored_workspace_option
 from .say import say
 from .selecting import job_of, run_config, running_options, selecting_options
 
 
 @click.command()
-@workspace_option
+@stored_workspace_option
 @selecting_options
 @running_options
 def command(workspace: Workspace, log_format: str, **flags: Any) -> None:  # noqa: ANN401

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from geotag_batch.atomic import make_folder
 from geotag_batch.errors import StorageError
+from geotag_batch.locations import location
+from geotag_batch.parquet import open_parquet
 
 __all__ = ["Vectors", "list_values", "read_described", "read_scores", "read_vectors"]
 
@@ -84,7 +85,7 @@ def read_described(files: Sequence[Path]) -> tuple[pa.Table, int]:
     parts, dim = [], 0
     for path in files:
         try:
-            file = pq.ParquetFile(path, page_checksum_verification=True)
+            file = open_parquet(path)
             part = file.read(columns=["gridimage_id", "title_hash", "image_signature", "precision"])
             dim = file.schema_arrow.field("image_embedding").type.list_size
         except (OSError, KeyError, pa.ArrowException) as error:
@@ -125,7 +126,7 @@ def list_values(column: pa.ChunkedArray, dim: int) -> tuple[NDArray[np.float16],
 
 def _version(file: str) -> tuple[int, int]:
     try:
-        status = os.stat(file)
+        status = location(file).stat()
     except OSError as error:
         raise StorageError(f"{file}: cannot be read: {error}", hint="run `geotag verify`") from error
     return status.st_mtime_ns, status.st_size
@@ -134,7 +135,7 @@ def _version(file: str) -> tuple[int, int]:
 @lru_cache(maxsize=3)  # a file of photos that were done again serves many chunks in a row
 def _read_file(file: str, columns: tuple[str, ...], mtime_ns: int, size: int) -> pa.Table:
     try:
-        return pq.ParquetFile(file, page_checksum_verification=True).read(columns=list(columns))
+        return open_parquet(location(file)).read(columns=list(columns))
     except (OSError, pa.ArrowException) as error:
         raise StorageError(f"{file}: cannot be read: {error}", hint="run `geotag verify`") from error
 

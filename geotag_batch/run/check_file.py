@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from geotag_batch.errors import StorageError
+from geotag_batch.parquet import open_parquet
 from geotag_batch.schema import CURRENT_VERSION, check_table, error_classes, load_schema
 from geotag_batch.taxonomy import tag_index, tag_names
 from geotag_batch.workspace import Workspace
@@ -49,7 +49,7 @@ def check_file(workspace: Workspace, dataset: str, path: Path) -> Checked:
     problems = [] if match else ["its name is not <run_id>-<chunk>.parquet"]
     try:
         has_sum = _check_bytes(workspace, path)
-        file = pq.ParquetFile(path, page_checksum_verification=True)
+        file = open_parquet(path)
         table = file.read()
     except StorageError as error:
         return Checked(run_id, None, (*problems, error.message))

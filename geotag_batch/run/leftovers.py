@@ -15,7 +15,7 @@ from pathlib import Path
 from geotag_batch.errors import LockedError
 from geotag_batch.locks import hold_file
 from geotag_batch.workspace import Workspace
-from geotag_batch.write.claims import end_claims
+from geotag_batch.write.claims import end_all_claims
 
 __all__ = ["remove_leftovers"]
 
@@ -32,6 +32,7 @@ def remove_leftovers(workspace: Workspace) -> None:
     own: where one is held, its holder is at work. What is staged elsewhere goes when it is a day old; so does what
     DuckDB spilled, if its process is gone. DuckDB itself would remove that too, but only when it spills again.
     """
+    end_all_claims(workspace)  # first: a worker elsewhere may outlive the run that was killed
     locks = {
         workspace.decisions_staging: workspace.decisions_lock_file,
         workspace.views_staging: workspace.views_lock_file,
@@ -41,7 +42,6 @@ def remove_leftovers(workspace: Workspace) -> None:
             with contextlib.suppress(LockedError), hold_file(locks[path], 0, LockedError(f"{path} is in use")):
                 shutil.rmtree(path, ignore_errors=True)
         elif path.is_dir() and not path.is_symlink():
-            end_claims(workspace, path.name)  # a worker elsewhere may outlive the run that was killed
             shutil.rmtree(path, ignore_errors=True)
         else:
             with contextlib.suppress(OSError):
@@ -55,7 +55,7 @@ def remove_leftovers(workspace: Workspace) -> None:
 
 def _staged_elsewhere(workspace: Workspace) -> Iterator[Path]:
     for pattern in ("cache/*/staging/*", "reports/*/.staging/*"):
-        yield from (path for path in workspace.root.glob(pattern) if path.is_symlink() or not path.is_dir())
+        yield from (path for path in workspace.scratch.glob(pattern) if path.is_symlink() or not path.is_dir())
 
 
 def _spilled(workspace: Workspace) -> Iterator[Path]:

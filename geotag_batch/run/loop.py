@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from geotag_batch.config import Config
 from geotag_batch.errors import GeotagError
+from geotag_batch.locations import StorePath
 from geotag_batch.read.sources import ImageSource
 from geotag_batch.run.canary import Canary, choose_canary
 from geotag_batch.run.engine import Engine
@@ -16,7 +17,7 @@ from geotag_batch.run.report import RunReporter
 from geotag_batch.run.stop import Stop
 from geotag_batch.run.views import refresh_views
 from geotag_batch.run.worker import ChunkDone, Order, Ready
-from geotag_batch.workspace import Workspace
+from geotag_batch.workspace import CONFIG_NAME, Workspace
 from geotag_batch.write.runs import RunRecord, utc_now, write_run_record
 
 __all__ = ["RunLoop"]
@@ -101,7 +102,16 @@ class RunLoop:
             encodes=plan.to_embed > 0,
             images=plan.images > 0,
             canary=self._choose_canary(source),
+            lease=self._lease_token(),
         )
+
+    def _lease_token(self) -> str | None:
+        if not isinstance(self._workspace.root, StorePath):
+            return None
+        from geotag_batch.lease import guard_of  # noqa: PLC0415  nothing that a folder needs
+
+        lease = guard_of(self._workspace.root / CONFIG_NAME)
+        return lease.holder.token if lease is not None else None
 
     def _choose_canary(self, source: ImageSource) -> Canary | None:
         encoder_id = self._plan.target.encoder_id

@@ -21,7 +21,7 @@ from geotag_batch.run.ray_pool import Pool
 from geotag_batch.run.readback import read_back
 from geotag_batch.run.stop import Stop
 from geotag_batch.run.worker import Order
-from geotag_batch.write.claims import end_claims, open_claims
+from geotag_batch.write.claims import claims_of
 
 __all__ = ["RayEngine", "open_ray", "pool_size"]
 
@@ -92,7 +92,8 @@ class RayEngine:
         count, cores = pool_size(self._options, self._ray.nodes(), plan.chunks)
         if order.config.encoder.device == "auto" and not self._options.gpus_per_worker:
             order = replace(order, config=order.config.with_flags({"encoder.device": "cpu"}))
-        open_claims(order.workspace, order.run_id)
+        claims = claims_of(order.workspace, order.run_id, order.lease)
+        claims.open()
         logger.info("up to %d workers of %d cores on Ray", count, cores)
         pool = Pool(self._ray, self._options.gpus_per_worker, order, cores)
         try:
@@ -100,7 +101,7 @@ class RayEngine:
             pool.work(plan.iter_chunks(), follower, stop)
         finally:
             under_way = pool.close()
-            end_claims(order.workspace, order.run_id)  # from here on none of them is committed any more
+            claims.end()  # from here on none of them is committed any more
             for number, rows in under_way:
                 if (found := read_back(order, number, rows)).datasets:
                     follower.done(found)

@@ -26,7 +26,7 @@ from geotag_batch.run.feed import read_chunk
 from geotag_batch.run.readback import read_back
 from geotag_batch.run.stop import Stop
 from geotag_batch.run.worker import Budget, ChunkDone, ChunkWorker, Order, Ready
-from geotag_batch.write.claims import claim_chunk, is_claimed, wait_for_claim
+from geotag_batch.write.claims import claims_of
 
 __all__ = ["CHUNKS_AT_A_TIME", "RayWorker", "table_bytes"]
 
@@ -60,6 +60,7 @@ class RayWorker:
         os.environ["OMP_NUM_THREADS"] = str(cores)
         _forget_main_module()
         self._order, self._cores = order, cores
+        self._claims = claims_of(order.workspace, order.run_id, order.lease)
         self._stop = Stop()
         self._encoding, self._committing = threading.Lock(), threading.Lock()
         self._worker: ChunkWorker | None = None
@@ -103,7 +104,7 @@ class RayWorker:
         assert self._worker is not None, "the worker was not prepared"
         table = pa.ipc.open_stream(rows).read_all()
         order = self._order
-        if again and is_claimed(order.workspace, order.run_id, number):
+        if again and self._claims.is_claimed(number):
             return self._read_back(number, table)
         chunk, requests = read_chunk(table, order.config.images, self._source, order.dim)
         images = self._worker.load(requests)
@@ -114,7 +115,8 @@ class RayWorker:
             effort = self._worker.effort()
         if not result.photos:
             return None
-        with self._committing, claim_chunk(order.workspace, order.run_id, number) as ours:
+        name = self._worker.chunk_name(number, result)
+        with self._committing, self._claims.claim(name, order.dim) as ours:
             if ours:
                 return self._worker.commit(number, result, effort)
         return self._read_back(number, table)
@@ -129,9 +131,8 @@ class RayWorker:
             self._worker.close()
 
     def _read_back(self, number: int, table: pa.Table) -> ChunkDone:
-        order = self._order
-        wait_for_claim(order.workspace, order.run_id, number, self._stop)
-        return read_back(order, number, table)
+        self._claims.settle(number, self._stop)
+        return read_back(self._order, number, table)
 
 
 def table_bytes(table: pa.Table) -> bytes:

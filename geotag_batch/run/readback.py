@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from geotag_batch.errors import StorageError
+from geotag_batch.parquet import open_parquet
 from geotag_batch.run.worker import ChunkDone, Order
 
 __all__ = ["read_back"]
@@ -50,6 +50,6 @@ def _column(path: Path, name: str, without: pa.Table) -> pa.Table:
     if not path.exists():
         return without
     try:
-        return pq.ParquetFile(path).read(columns=[name])
+        return open_parquet(path).read(columns=[name])
     except (OSError, pa.ArrowException) as error:
         raise StorageError(f"{path}: cannot be read: {error}", hint="run `geotag verify`") from error

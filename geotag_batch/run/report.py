@@ -166,7 +166,7 @@ def plan_json(plan: Plan) -> str:
         "chunk_size": plan.chunk_size,
         "bytes_needed": plan.bytes_needed,
         "bytes_free": plan.bytes_free,
-        "fits": plan.bytes_needed <= plan.bytes_free,
+        "fits": plan.fits,
         "seconds_estimated": plan.seconds,
     }
     return json.dumps(facts, indent=2)
@@ -186,8 +186,11 @@ def plan_text(plan: Plan) -> str:
     lines += [f"  {reason.photos:>9,}  {reason.reason}" for reason in plan.reasons]
     titles = sum(reason.titles for reason in plan.reasons)
     lines.append(f"to encode: {plan.images:,} images (fewer where they turn out unchanged), {titles:,} distinct titles")
-    fits = "" if plan.bytes_needed <= plan.bytes_free else ": TOO LITTLE, the run would refuse to start"
-    lines.append(f"disk: about {plan.bytes_needed / 1e6:,.0f} MB needed, {plan.bytes_free / 1e6:,.0f} MB free{fits}")
+    fits = "" if plan.fits else ": TOO LITTLE, the run would refuse to start"
+    free = "" if plan.bytes_free is None else f", {plan.bytes_free / 1e6:,.0f} MB free{fits}"
+    lines.append(
+        f"{'store' if plan.bytes_free is None else 'disk'}: about {plan.bytes_needed / 1e6:,.0f} MB needed{free}"
+    )
     known = (
         f"about {_duration(plan.seconds)}, from earlier runs" if plan.seconds is not None else "no earlier run to tell"
     )

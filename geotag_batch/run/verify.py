@@ -5,13 +5,13 @@ names against contents, fingerprints, values; then, in SQL, that no photo is the
 records, the heads, and files that nobody committed.
 """
 
-import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
 from geotag_batch.duck import Connection, DuckError, connect, dataset_relation, execute_file
 from geotag_batch.errors import HeadError, StorageError
+from geotag_batch.locations import location
 from geotag_batch.predict.bundle import load_scorer
 from geotag_batch.run.check_counts import check_counts
 from geotag_batch.run.check_decisions import check_decisions_file, contradictions
@@ -134,7 +134,7 @@ def _check_decisions(findings: Findings) -> None:
 def _blame(findings: Findings, connection: Connection, statement: str, what: str) -> None:
     """Mark the files behind a problem that is reported already."""
     for (name,) in execute_file(connection, "checks", statement).fetchall():
-        findings.broken.setdefault(Path(name), []).append(what)
+        findings.broken.setdefault(location(name), []).append(what)
 
 
 def _check_heads(findings: Findings) -> None:
@@ -160,7 +160,7 @@ def _look_for_strangers(findings: Findings) -> None:
                 path.is_dir()
                 or path in committed
                 or not committed.isdisjoint(path.parents)
-                or not os.path.lexists(path)
+                or not (path.is_symlink() or path.exists())
             ):
                 continue
             findings.add_broken(path, "is not a committed file; move it away")

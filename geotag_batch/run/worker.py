@@ -27,6 +27,7 @@ from geotag_batch.run.tables import Stamp
 from geotag_batch.run.work import Chunk
 from geotag_batch.workspace import Workspace
 from geotag_batch.write.dataset import ChunkName, commit_chunk, stored_weights
+from geotag_batch.write.fence import announce
 from geotag_batch.write.runs import utc_now
 
 __all__ = ["BUDGET_FROM", "Budget", "ChunkDone", "ChunkWorker", "Order", "Ready"]
@@ -42,7 +43,7 @@ class Order:
     """What a worker must know of a run; it can be sent to another process, on another machine.
 
     `dim` is the length of an embedding; `encodes` and `images` say whether the plan has anything to encode, and images
-    to look at.
+    to look at. `lease` is the token of the lease under which the run commits, where its workspace is in a store.
     """
 
     workspace: Workspace
@@ -55,6 +56,7 @@ class Order:
     encodes: bool
     images: bool
     canary: Canary | None
+    lease: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +182,9 @@ class ChunkWorker:
     def commit(self, number: int, result: ChunkResult, effort: "ChunkEffort") -> ChunkDone:
         """Publish a chunk's files. Raises StorageError if the disk refuses; what was published before stays valid."""
         started = time.monotonic()
-        commit_chunk(self._order.workspace, self._chunk_name(number, result), result.tables)
+        name = self.chunk_name(number, result)
+        announce(self._order.workspace, name, result.tables.dim)
+        commit_chunk(self._order.workspace, name, result.tables)
         tables = result.tables
         return ChunkDone(
             photos=result.photos,
@@ -210,7 +214,8 @@ class ChunkWorker:
             retry_after=timedelta(hours=self._order.config.run.retry_after_hours),
         )
 
-    def _chunk_name(self, number: int, result: ChunkResult) -> ChunkName:
+    def chunk_name(self, number: int, result: ChunkResult) -> ChunkName:
+        """Return what names a chunk's files."""
         order = self._order
         weights = self._embedder.encoder.weights_sha256 if self._embedder is not None else None
         if weights is None and result.tables.embeddings.num_rows and order.encoder_id is not None:

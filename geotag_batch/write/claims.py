@@ -1,9 +1,11 @@
 """Who commits a chunk, where several workers may come to: the one that made its claim, and nobody else.
 
-A claim is an empty file `staging/<run_id>/claims/<chunk>`, created exclusively and locked while its owner commits. So a
-chunk that is done twice, because its first worker was taken for lost, is committed once. And whoever removes the folder
-of claims has ended the run: nobody can claim any more, and those that had are waited for by their locks. The next run
-does that before it plans, so that a worker that outlives its run commits nothing behind its back.
+So a chunk that is done twice, because its first worker was taken for lost, is committed once. Whoever ends the claims
+of a run makes sure that none of its workers commits anything from then on: a run does so at its end, and the next
+run, for one that was killed, before it plans.
+
+In a folder a claim is an empty file `staging/<run_id>/claims/<chunk>`, created exclusively and locked while its owner
+commits: the lock tells who is busy from who is gone. In an object store, see store_claims.py.
 """
 
 import contextlib
@@ -12,82 +14,122 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from geotag_batch.atomic import make_folder
 from geotag_batch.errors import LockedError, StorageError
 from geotag_batch.workspace import Workspace
+from geotag_batch.write.dataset import ChunkName
 
-__all__ = ["claim_chunk", "end_claims", "is_claimed", "open_claims", "wait_for_claim"]
+__all__ = ["Claims", "FolderClaims", "claims_of", "end_all_claims"]
 
 _TICK = 0.05  # seconds between two attempts at a lock
 _PATIENCE = 30.0  # seconds: a commit takes a fraction of one, on a slow disk a few
 
 
-def open_claims(workspace: Workspace, run_id: str) -> None:
-    """Let the chunks of a run be claimed. Raises StorageError."""
-    try:
-        make_folder(_folder(workspace, run_id))
-    except OSError as error:
-        raise StorageError(
-            f"cannot write {workspace.staging}: {error.strerror or error}", hint="mend permissions or the disk"
-        ) from error
+class Claims(Protocol):
+    """The claims of one run. Each method raises StorageError where the disk or the store refuses."""
+
+    def open(self) -> None:
+        """Let the chunks of the run be claimed."""
+
+    def claim(self, name: ChunkName, dim: int) -> AbstractContextManager[bool]:
+        """Claim a chunk for the length of a `with` block; yields whether it is ours to commit.
+
+        It is not if another worker has claimed it, or the run has ended. `dim` is the length of an embedding.
+        """
+
+    def is_claimed(self, number: int) -> bool:
+        """Return whether some worker has claimed a chunk."""
+
+    def settle(self, number: int, give_up: Callable[[], bool]) -> None:
+        """Wait until whoever has claimed a chunk is done with it, or gone; or until `give_up` says so."""
+
+    def end(self) -> None:
+        """Let nobody claim or commit a chunk of the run any more. Raises LockedError if one does not come to an end."""
 
 
-@contextmanager
-def claim_chunk(workspace: Workspace, run_id: str, number: int) -> Iterator[bool]:
-    """Claim a chunk for the length of a `with` block; yields whether it is ours to commit.
+def claims_of(workspace: Workspace, run_id: str, lease: str | None = None) -> Claims:
+    """Return the claims of a run; `lease` is the token of the lease under which it commits, in a store."""
+    if workspace.in_store:
+        from geotag_batch.write.store_claims import StoreClaims  # noqa: PLC0415  nothing that a folder needs
 
-    It is not if another worker has claimed it, or the run has ended. Raises StorageError.
-    """
-    path = _path(workspace, run_id, number)
-    try:
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-    except OSError as error:
-        if error.errno in (errno.EEXIST, errno.ENOENT, errno.ESTALE):  # the last is NFS's word for a removed folder
-            yield False
-            return
-        raise StorageError(f"cannot write {path}: {error.strerror or error}", hint="mend the disk") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield os.fstat(descriptor).st_nlink > 0  # else the run was ended before it was locked
-    finally:
-        os.close(descriptor)
+        return StoreClaims(workspace, run_id, lease)
+    return FolderClaims(workspace, run_id)
 
 
-def is_claimed(workspace: Workspace, run_id: str, number: int) -> bool:
-    """Return whether some worker has claimed a chunk."""
-    return _path(workspace, run_id, number).exists()
+def end_all_claims(workspace: Workspace) -> None:
+    """End the claims of all runs; the caller holds the lock, so that none of them goes on."""
+    claims = workspace.claims if workspace.in_store else workspace.staging
+    for folder in claims.glob("[0-9]*Z-*"):
+        claims_of(workspace, folder.name).end()
 
 
-def wait_for_claim(workspace: Workspace, run_id: str, number: int, give_up: Callable[[], bool]) -> None:
-    """Wait until whoever has claimed a chunk is done with it, or gone, or `give_up` says so."""
-    with contextlib.suppress(FileNotFoundError):  # the run has ended
-        _wait(_path(workspace, run_id, number), give_up)
+class FolderClaims:
+    """Follows the Claims protocol on a file system whose locks work."""
 
+    def __init__(self, workspace: Workspace, run_id: str) -> None:
+        """Use the run's folder in staging/."""
+        self._run_id = run_id
+        self._folder = workspace.staging / run_id / "claims"
 
-def end_claims(workspace: Workspace, run_id: str) -> None:
-    """Let nobody claim a chunk of that run any more, and wait for those who commit just now.
+    def open(self) -> None:
+        """Make the folder."""
+        try:
+            make_folder(self._folder)
+        except OSError as error:
+            raise StorageError(
+                f"cannot write {self._folder}: {error.strerror or error}", hint="mend permissions or the disk"
+            ) from error
 
-    Raises LockedError if one takes longer than half a minute, StorageError.
-    """
-    folder = _folder(workspace, run_id)
-    deadline = time.monotonic() + _PATIENCE
-    try:
-        while folder.exists():
-            for path in sorted(folder.iterdir()):
-                if not _wait(path, lambda: time.monotonic() > deadline, path.unlink):
-                    raise LockedError(
-                        f"a worker of run {run_id} is still committing chunk {path.name}",
-                        hint="look for it on the cluster's machines; when it has ended, start again",
-                    )
-            with contextlib.suppress(OSError):  # one more was claimed meanwhile
-                folder.rmdir()
-    except OSError as error:
-        raise StorageError(
-            f"cannot remove {folder}: {error.strerror or error}", hint="mend permissions or the disk"
-        ) from error
+    @contextmanager
+    def claim(self, name: ChunkName, dim: int) -> Iterator[bool]:
+        """Create the claim and lock it."""
+        path = self._path(name.number)
+        try:
+            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+        except OSError as error:
+            if error.errno in (errno.EEXIST, errno.ENOENT, errno.ESTALE):  # NFS's word for a removed folder
+                yield False
+                return
+            raise StorageError(f"cannot write {path}: {error.strerror or error}", hint="mend the disk") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield os.fstat(descriptor).st_nlink > 0  # else the run was ended before it was locked
+        finally:
+            os.close(descriptor)
+
+    def is_claimed(self, number: int) -> bool:
+        """Look for the file."""
+        return self._path(number).exists()
+
+    def settle(self, number: int, give_up: Callable[[], bool]) -> None:
+        """Wait for the lock."""
+        with contextlib.suppress(FileNotFoundError):  # the run has ended
+            _wait(self._path(number), give_up)
+
+    def end(self) -> None:
+        """Remove each claim under its lock, then the folder, in which nobody can create a file any more."""
+        deadline = time.monotonic() + _PATIENCE
+        try:
+            while self._folder.exists():
+                for path in sorted(self._folder.iterdir()):
+                    if not _wait(path, lambda: time.monotonic() > deadline, path.unlink):
+                        raise LockedError(
+                            f"a worker of run {self._run_id} is still committing chunk {path.name}",
+                            hint="look for it on the cluster's machines; when it has ended, start again",
+                        )
+                with contextlib.suppress(OSError):  # one more was claimed meanwhile
+                    self._folder.rmdir()
+        except OSError as error:
+            raise StorageError(
+                f"cannot remove {self._folder}: {error.strerror or error}", hint="mend permissions or the disk"
+            ) from error
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"{number:06d}"
 
 
 def _wait(path: Path, give_up: Callable[[], bool], then: Callable[[], object] = bool) -> bool:
@@ -105,11 +147,3 @@ def _wait(path: Path, give_up: Callable[[], bool], then: Callable[[], object] = 
                 time.sleep(_TICK)
     finally:
         os.close(descriptor)
-
-
-def _folder(workspace: Workspace, run_id: str) -> Path:
-    return workspace.staging / run_id / "claims"
-
-
-def _path(workspace: Workspace, run_id: str, number: int) -> Path:
-    return _folder(workspace, run_id) / f"{number:06d}"

@@ -16,7 +16,8 @@ from geotag_batch.run.ray_engine import pool_size
 from geotag_batch.run.ray_worker import RayWorker, table_bytes
 from geotag_batch.run.verify import verify
 from geotag_batch.run.worker import Budget, ChunkDone, Order
-from geotag_batch.write.claims import claim_chunk, end_claims, open_claims
+from geotag_batch.write.claims import claims_of
+from geotag_batch.write.dataset import ChunkName
 from tests.builders import RUN_1
 from tests.data import write_run
 from tests.run.conftest import Archive
@@ -110,7 +111,7 @@ class Sent:
             images=True,
             canary=None,
         )
-        open_claims(made.workspace, RUN_1)
+        claims_of(made.workspace, RUN_1).open()
 
     def worker(self) -> RayWorker:
         """Return a worker that is ready."""
@@ -168,7 +169,7 @@ def test_of_a_chunk_whose_worker_was_lost_while_it_committed_the_rest_is_left_to
     predictions.unlink()
     done = sent.do(sent.worker(), 1, again=True)
     assert (done.photos, done.embedded, done.failed, done.predicted, done.left) == (1, 4, 1, 0, 4)
-    end_claims(made.workspace, RUN_1)
+    claims_of(made.workspace, RUN_1).end()
     record = made.backfill()
     assert (record.predicted, record.images_encoded) == (9, 5)
     assert not [problem for problem in verify(made.workspace).problems if RUN_1 not in problem.where]
@@ -188,12 +189,13 @@ def test_a_worker_that_outlives_its_run_commits_nothing(archive: Make, send: Sen
 
 
 def test_a_claim_is_given_once_and_to_nobody_when_the_run_has_ended(archive: Make) -> None:
-    workspace = archive(1).workspace
-    open_claims(workspace, RUN_1)
-    with claim_chunk(workspace, RUN_1, 1) as first, claim_chunk(workspace, RUN_1, 1) as second:
+    claims = claims_of(archive(1).workspace, RUN_1)
+    names = [ChunkName(RUN_1, number, None, None, None, None) for number in (1, 2)]
+    claims.open()
+    with claims.claim(names[0], 512) as first, claims.claim(names[0], 512) as second:
         assert (first, second) == (True, False)
-    end_claims(workspace, RUN_1)
-    with claim_chunk(workspace, RUN_1, 2) as late:
+    claims.end()
+    with claims.claim(names[1], 512) as late:
         assert not late
 
 
