@@ -43,10 +43,10 @@ _COMMANDS = {
             "queue_by_hectad",
             "drift",
             "head_flips",
+            "series",
             "series_outliers",
         )
     },
-    "series, first 100 rows": ("query", "FROM series LIMIT 100"),
     **{
         call: ("query", f"FROM {call}")
         for call in ("queue()", "queue_for_tag('Paths')", "queue_in_hectad('SU31')", "photo(1)", "series_of(1)")
