@@ -28,6 +28,7 @@ COMMANDS = {
     "status": "show what is done, pending and failed",
     "views": "rebuild review.duckdb, the views over everything committed",
     "query": "run one SELECT over the views",
+    "search": "find photos by a text or by another photo, from stored embeddings",
     "explain": "tell the whole story of one photo",
     "review": "look at predictions and decide, in a browser",
     "verify": "re-read everything committed and report what is wrong",

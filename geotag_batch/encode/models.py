@@ -28,12 +28,12 @@ from geotag_batch.preprocess import Preprocess
 
 __all__ = ["LoadedModel", "load_model"]
 
-Tokenizer = Callable[[list[str]], torch.Tensor]
+Tokenizer = Callable[..., torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model in float32 on the CPU, and what belongs to it. `tokenizer` gives int64 (n, context_length)."""
+    """A model in float32 on the CPU, and what belongs to it. `tokenizer` gives int64 (n, context_length) of n texts."""
 
     encoder_id: str
     weights_sha256: str
