@@ -95,12 +95,12 @@ def search(workspace: Workspace, config: Config, wish: Wish) -> Answer:
         encoder_id, cut = _encoder_in_use(workspace, config), False
         query = _stored(workspace, config, encoder_id, wish).astype(np.float32)  # which holds any float16
     began = time.monotonic()
-    wanted, km = _wanted(workspace, config, wish)
+    within = _within(workspace, config, wish)
     stored = open_embeddings(workspace, encoder_id, config.run.memory_limit)
     nearest = Nearest(query, wish.limit, but=wish.like)
-    compared = _compare(stored, nearest, wish.modality, wanted)
+    compared = _compare(stored, nearest, wish.modality, within.ids)
     seconds = time.monotonic() - began
-    return Answer(wish, encoder_id, compared, seconds, cut, _matches(workspace, config, nearest, km))
+    return Answer(wish, encoder_id, compared, seconds, cut, _matches(workspace, config, nearest, within))
 
 
 def _check(wish: Wish) -> None:
@@ -160,16 +160,28 @@ def _stored(workspace: Workspace, config: Config, encoder_id: str, wish: Wish) -
     raise InputError(f"photo {photo} has no {what}", hint=hint)
 
 
-def _wanted(workspace: Workspace, config: Config, wish: Wish) -> tuple[NDArray[np.int64] | None, dict[int, float]]:
-    """Return the ids to look at, ascending (None: all), and their distances from the place asked for."""
-    wanted, km = None, {}
+@dataclass(frozen=True, slots=True)
+class _Within:
+    """Which photos to look at: `ids`, ascending (None: all); `near` and `km`: those near the place, and how far."""
+
+    ids: NDArray[np.int64] | None
+    near: NDArray[np.int64]
+    km: NDArray[np.float64]
+
+    def distance(self, photo: int) -> float | None:
+        place = int(np.searchsorted(self.near, photo))
+        return float(self.km[place]) if place < len(self.near) and self.near[place] == photo else None
+
+
+def _within(workspace: Workspace, config: Config, wish: Wish) -> _Within:
+    ids, near, km = None, np.empty(0, np.int64), np.empty(0)
     if wish.near is not None:
-        wanted, distances = find_near(workspace, config, wish.near)
-        km = dict(zip(wanted.tolist(), distances.tolist(), strict=True))
+        near, km = find_near(workspace, config, wish.near)
+        ids = near
     if wish.tag is not None:
         tagged = _tagged(workspace, config, wish.tag)
-        wanted = tagged if wanted is None else np.intersect1d(wanted, tagged, assume_unique=True)
-    return wanted, km
+        ids = tagged if ids is None else np.intersect1d(ids, tagged, assume_unique=True)
+    return _Within(ids, near, km)
 
 
 _TAG_VIEWS = (
@@ -205,7 +217,7 @@ def _compare(stored: StoredEmbeddings, nearest: Nearest, modality: str, wanted: 
             pool.shutdown(cancel_futures=True)
 
 
-def _matches(workspace: Workspace, config: Config, nearest: Nearest, km: dict[int, float]) -> list[Match]:
+def _matches(workspace: Workspace, config: Config, nearest: Nearest, within: _Within) -> list[Match]:
     ids, similarities = nearest.found()
     known = {row["gridimage_id"]: row for row in describe_photos(workspace, config, ids.tolist())}
     matches = []
@@ -213,5 +225,5 @@ def _matches(workspace: Workspace, config: Config, nearest: Nearest, km: dict[in
         row: dict[str, Any] = known.get(photo, {})
         url = config.review.photo_url.replace("{gridimage_id}", str(photo))
         title, square, contributor = (row.get(name) for name in ("title", "grid_reference", "realname"))
-        matches.append(Match(photo, similarity, title, square, contributor, url, km.get(photo)))
+        matches.append(Match(photo, similarity, title, square, contributor, url, within.distance(photo)))
     return matches
