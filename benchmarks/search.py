@@ -1,8 +1,8 @@
 """How long `geotag search` takes, and in how much memory: python -m benchmarks.search [PHOTOS] [FOLDER].
 
-A workspace of that many photos (a million if not said) is made, with random image embeddings committed by the job's own
-code, one in a hundred of them twice. Each command runs as a user would start it; its answer is compared with a plain one:
-every vector in float64, sorted whole.
+A workspace of that many photos (a million if not said) is made, with random image embeddings written by the job's own
+code, one in a hundred of them twice. Each command runs as a user would start it; its answer is compared with a plain
+one: every vector in float64, sorted whole.
 """
 
 import json
@@ -35,10 +35,7 @@ _LIKE = 5
 
 def main(photos: int, folder: Path) -> None:
     """Make the workspace, measure, compare, print."""
-    if (folder / "geotag.toml").exists():
-        workspace = Workspace(folder.resolve())
-    else:
-        workspace = _make(folder, photos)
+    workspace = Workspace(folder.resolve()) if (folder / "geotag.toml").exists() else _make(folder, photos)
     stored = sum(path.stat().st_size for path in workspace.dataset_files("embeddings"))
     print(f"{photos:,} photos, {stored / 1e9:.1f} GB of embeddings, {os.cpu_count()} cores")
     found = {}
