@@ -37,7 +37,7 @@ def geotag(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest
         {"gridimage_id": photo, "image_embedding": np.array([np.cos(angle), np.sin(angle)] + [0] * 510, np.float16)}
         for photo, angle in angles.items()
     ]
-    commit(workspace, RUN_1, encoder=FakeEncoder.encoder_id, embeddings=rows)
+    commit(workspace, RUN_1, encoder=FakeEncoder.encoder_id, embeddings=rows, weights=FakeEncoder.weights_sha256)
 
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr("sys.argv", ["geotag", "search", "-C", str(workspace.root), *arguments])
@@ -55,7 +55,7 @@ def test_the_table_has_a_line_a_photo_and_nothing_that_a_terminal_would_obey(geo
     assert (code, errors) == (0, "")
     lines = out.splitlines()
     assert lines[0].split() == ["similarity", "gridimage_id", "title", "grid_reference", "contributor"]
-    assert re.split(r"  +", lines[2]) == ["0.9951", "2", r"A\u001b[31m red\u000abridge", "TQ3081", "Bob"]
+    assert re.split(r"  +", lines[2]) == ["0.995", "2", r"A\u001b[31m red\u000abridge", "TQ3081", "Bob"]
     assert [line.split()[1] for line in lines[2:5]] == ["2", "3", "9"]
     assert re.fullmatch(r"\(3 of 4 image embeddings by fake-\w+, in \d+\.\d s\)", lines[-1])
     assert "\x1b" not in out

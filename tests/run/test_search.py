@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from geotag_batch.config import Config, EncoderConfig, HeadConfig
 from geotag_batch.encode.fake import FakeEncoder
-from geotag_batch.errors import GeotagError, InputError, StorageError, UsageError
+from geotag_batch.errors import EncoderError, GeotagError, InputError, StorageError, UsageError
 from geotag_batch.read.near import parse_place
 from geotag_batch.run.search import Answer, Wish, search
 from geotag_batch.workspace import Workspace
@@ -18,7 +18,7 @@ from tests.builders import RUN_1, RUN_2, RUN_3, commit, query, write_catalogue
 from tests.data import prediction, write_head
 from tests.predict.test_nearest import plain
 
-FAKE = FakeEncoder.encoder_id
+FAKE, WEIGHTS = FakeEncoder.encoder_id, FakeEncoder.weights_sha256
 CONFIG = replace(Config(), encoder=EncoderConfig(model="fake"))
 COUNT = 300
 
@@ -71,7 +71,7 @@ class Stored:
             }
             for photo in ids.tolist()
         ]
-        commit(self.workspace, run_id, encoder=FAKE, number=number, embeddings=rows)
+        commit(self.workspace, run_id, encoder=FAKE, number=number, embeddings=rows, weights=WEIGHTS)
 
     def plain(self, vector: NDArray[Any], limit: int, modality: str = "image", but: int = 0) -> list[tuple[int, float]]:
         """Return the plain answer over what counts."""
@@ -202,6 +202,12 @@ def test_where_nothing_is_embedded_no_encoder_is_loaded(workspace: Workspace) ->
 def test_a_text_for_an_encoder_that_has_embedded_nothing_names_both(workspace: Workspace) -> None:
     commit(workspace, RUN_1, embeddings=[{"gridimage_id": 1}])
     with pytest.raises(InputError, match=f"no embeddings of encoder {FAKE} are stored, only of encoder-1"):
+        search(workspace, CONFIG, Wish(text="a bridge"))
+
+
+def test_a_text_is_not_compared_with_what_other_weights_under_the_same_name_made(workspace: Workspace) -> None:
+    commit(workspace, RUN_1, encoder=FAKE, embeddings=[{"gridimage_id": 1}], weights="1" * 64)
+    with pytest.raises(EncoderError, match="are not those that made its stored embeddings"):
         search(workspace, CONFIG, Wish(text="a bridge"))
 
 
