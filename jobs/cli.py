@@ -26,6 +26,7 @@ COMMANDS = {
     "backfill": "tag pending photos, chunk by chunk",
     "embed": "embed photos without a head, for training",
     "status": "show what is done, pending and failed",
+    "report": "tell what a run did, fit for a mail",
     "views": "rebuild review.duckdb, the views over everything committed",
     "query": "run one SELECT over the views",
     "explain": "tell the whole story of one photo",
