@@ -21,6 +21,7 @@ __all__ = ["COMMANDS", "cli", "main"]
 
 COMMANDS = {
     "init": "make a workspace: a folder with a commented geotag.toml",
+    "doctor": "look whether this machine and the workspace are fit for a run",
     "ingest": "turn an archive's dumps into the catalogue",
     "plan": "show what a backfill would do and why, without doing it",
     "backfill": "tag pending photos, chunk by chunk",
