@@ -1,6 +1,6 @@
 """All checks of the doctor, in the order in which a run would meet what they look at."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -23,13 +23,17 @@ def examine(folder: Path | None) -> Iterator[Check]:
     yield from make("python", machine.examine_python)
     workspace, config, checks = _open(folder)
     yield from make("processor", machine.examine_processor)
-    yield from make("memory", partial(machine.examine_memory, config))
+    yield from make("memory", partial(machine.examine_memory, config or Config()))
     yield from make("temporary files", machine.examine_temporary)
     yield from checks
     if workspace is not None:
-        for name, look in _of_workspace(workspace, config).items():
-            yield from make(name, look)
-    yield from make("torch", partial(engines.examine_engines, workspace, config), engines.PATIENCE)
+        for name, look in _OF_WORKSPACE.items():
+            yield from make(name, partial(look, workspace))
+    if workspace is not None and config is not None:
+        for name, look_at in _OF_CONFIGURED.items():
+            yield from make(name, partial(look_at, workspace, config))
+    if config is not None:
+        yield from make("torch", partial(engines.examine_engines, workspace, config), engines.PATIENCE)
 
 
 def exit_code(checks: list[Check]) -> int:
@@ -38,29 +42,30 @@ def exit_code(checks: list[Check]) -> int:
     return min(codes, key=_ORDER.index) if codes else max((check.exit_code for check in checks), default=0)
 
 
-def _open(folder: Path | None) -> tuple[Workspace | None, Config, list[Check]]:
-    """Return the workspace and its configuration, the defaults where it cannot be read, and what there is to say."""
+_OF_WORKSPACE = {
+    "disk": storage.examine_disk,
+    "file system": storage.examine_file_system,
+    "clock": archive.examine_clock,
+    "runs": archive.examine_runs,
+}
+_OF_CONFIGURED = {
+    "catalogue": archive.examine_catalogue,
+    "images": archive.examine_images,
+    "head": archive.examine_head,
+    "views": archive.examine_views,
+}
+
+
+def _open(folder: Path | None) -> tuple[Workspace | None, Config | None, list[Check]]:
+    """Return the workspace, its configuration (outside of one the defaults, None if it is wrong), and what to say."""
     try:
         workspace = Workspace.find(folder or Path())
     except ConfigError as error:
         if folder is None:
             to_do = "`geotag init` makes one, -C names one; the machine was looked at for the defaults"
             return None, Config(), [warning("workspace", "the current folder is none", to_do)]
-        return None, Config(), [failed("workspace", error)]
+        return None, None, [failed("workspace", error)]
     try:
         return workspace, load_config(workspace), [ok("workspace", f"{workspace.root}, geotag.toml can be read")]
     except ConfigError as error:
-        return workspace, Config(), [failed("workspace", error)]
-
-
-def _of_workspace(workspace: Workspace, config: Config) -> dict[str, Callable[[], Iterator[Check]]]:
-    return {
-        "disk": partial(storage.examine_disk, workspace),
-        "file system": partial(storage.examine_file_system, workspace),
-        "clock": partial(archive.examine_clock, workspace),
-        "runs": partial(archive.examine_runs, workspace),
-        "catalogue": partial(archive.examine_catalogue, workspace, config),
-        "images": partial(archive.examine_images, workspace, config),
-        "head": partial(archive.examine_head, workspace, config),
-        "views": partial(archive.examine_views, workspace, config),
-    }
+        return workspace, None, [failed("workspace", error)]

@@ -36,7 +36,7 @@ _LITTLE, _NONE = 5e9, 100e6  # bytes free: from 2.6 kB a photo, two million and 
 def examine_disk(workspace: Workspace) -> Iterator[Check]:
     """Look at what is free on the workspace's disk."""
     usage, inodes = shutil.disk_usage(workspace.root), os.statvfs(workspace.root)
-    seen = f"{usage.free / 1e9:,.1f} of {usage.total / 1e9:,.1f} GB free"
+    seen = f"{usage.free / 1e6:,.0f} of {usage.total / 1e6:,.0f} MB free"
     to_do = "free space, or `geotag prune` what is not needed; `geotag plan` says what the next run takes"
     if usage.free < _NONE:
         yield problem("disk", seen, to_do, _CODE)
