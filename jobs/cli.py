@@ -82,8 +82,8 @@ class LazyGroup(click.Group):
 def cli() -> None:
     """Tag the untagged photos of an archive with frozen CLIP and a trained head, night after night.
 
-    Exit codes: 0 done or window over, 1 verify found something, 2 usage, 3 configuration, 4 input, 5 model,
-    6 failure budget, 70 a bug of ours, 75 locked, 128 + n stopped by signal n.
+    Exit codes: 0 done or window over, 1 verify found something or doctor warns, 2 usage, 3 configuration, 4 input,
+    5 model, 6 failure budget, 70 a bug of ours, 75 locked, 128 + n stopped by signal n.
     """
 
 
