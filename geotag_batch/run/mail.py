@@ -72,7 +72,7 @@ def mail_text(workspace: Workspace, record: RunRecord, hint: str | None, trouble
     """
     reason = reason_of(record)
     heading = REASONS[reason].heading if reason else "running"
-    lines = [*_wrapped(f"geotag {record.command} in {workspace.root}: {heading}", indent="")]
+    lines = [one_line(f"geotag {record.command} in {workspace.root}: {heading}")]
     if record.stop_reason:
         lines += _wrapped(record.stop_reason)
     lines += ["", *_facts(record)]
@@ -132,12 +132,12 @@ def _failed(record: RunRecord) -> Iterator[str]:
     yield f"""  geotag query "FROM failures WHERE run_id = '{record.run_id}'\""""
 
 
-def _wrapped(text: str, indent: str = "  ", deeper: str | None = None) -> list[str]:
+def _wrapped(text: str, deeper: str = "") -> list[str]:
     return textwrap.wrap(
         one_line(text),
         _WIDTH,
-        initial_indent=indent,
-        subsequent_indent=indent if deeper is None else indent + deeper,
+        initial_indent="  ",
+        subsequent_indent=f"  {deeper}",
         break_long_words=False,
         break_on_hyphens=False,
     )

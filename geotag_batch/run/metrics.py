@@ -47,6 +47,8 @@ class _Families(Collector):
 
     def add_each(self, name: str, doc: str, label: str, values: Mapping[str, float]) -> None:
         """Add a sample for each value of `label`."""
+        if not values:  # a family without samples is not worth its lines
+            return
         family = self._make(name, doc, (label,))
         for key, value in values.items():
             family.add_metric([*self._shared.values(), printable(key)], float(value))

@@ -79,6 +79,8 @@ def configure_logging(log_format: str, log_file: Path | None = None) -> None:
         ) from error
     text = _TextFormatter("%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S%z")
     handler.setFormatter(_JsonFormatter() if log_format == "json" else text)
+    for former in logger.handlers:
+        former.close()
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)
     logger.propagate = False

@@ -75,13 +75,13 @@ def test_a_good_night_is_no_trouble_but_after_a_killed_one_or_with_a_full_disk_i
     good = write_run(workspace, RUN_2, pending=5, photos=5, predicted=5, head="a-head")
     assert report_run(workspace, None, only_trouble=True) == ""
     assert report_run(workspace, None).startswith(f"geotag backfill in {workspace.root}: done\n")
-    killed = write_run(workspace, RUN_1, "running", photos=3)
+    write_run(workspace, RUN_1, "running", photos=3)
     (trouble,) = troubles_of(workspace, good)
     assert trouble.startswith(f"The run before, {RUN_1}, was killed after 3 photos")
     assert "What needs a look\n  The run before" in report_run(workspace, None, only_trouble=True)
     assert "was killed" not in report_run(workspace, RUN_1)  # itself, not the one before
     assert ": killed\n" in report_run(workspace, RUN_1, only_trouble=True)
-    left = replace(killed, run_id=RUN_1, pending=10**12)
+    left = replace(good, run_id=RUN_1, pending=10**12)
     (trouble,) = troubles_of(workspace, left)
     assert "the next run would refuse to start" in trouble
 
