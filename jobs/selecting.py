@@ -13,7 +13,7 @@ from geotag_batch.read.ids import read_ids
 from geotag_batch.run.backfill import Job
 from geotag_batch.run.plan import Selection
 from geotag_batch.run.report import configure_logging
-from geotag_batch.run.stop import seconds_until
+from geotag_batch.run.stop import seconds_until, signals_as_exits
 from geotag_batch.run.watch import SUMMARIES, Watch
 from geotag_batch.workspace import Workspace
 from geotag_batch.write.runs import RunRecord
@@ -186,7 +186,7 @@ def run_and_tell(
     configure_logging(flags["log_format"], flags["log_file"])
     watch = Watch(workspace, name, flags["metrics_file"])
     try:
-        with watch:
+        with signals_as_exits(), watch:
             job = replace(job_of(name, flags), follow=watch.follow)
             record = run(workspace, run_config(workspace, flags), job)
     finally:

@@ -76,12 +76,13 @@ class Watch:
         self._hint = error.hint if isinstance(error, GeotagError) else None
         if self.record.status != "running":
             return
-        words, code = f"{type(error).__name__}: {error}".rstrip(": "), GeotagError.exit_code
+        status, words, code = "failed", f"{type(error).__name__}: {error}".rstrip(": "), GeotagError.exit_code
         if isinstance(error, GeotagError):
             words, code = error.message, error.exit_code
         elif isinstance(error, KeyboardInterrupt):
-            words, code = "by SIGINT", 128 + signal.SIGINT
-        status = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
+            status, words, code = "stopped", "by SIGINT", 128 + signal.SIGINT
+        elif isinstance(error, SystemExit) and isinstance(error.code, int) and error.code > 128:  # signals_as_exits
+            status, words, code = "stopped", f"by {signal.Signals(error.code - 128).name}", error.code
         self.record = replace(self.record, status=status, stop_reason=words, exit_code=code, finished_at=utc_now())
 
     def _write_or_warn(self) -> None:

@@ -1,6 +1,9 @@
 """What a mail about a run holds, and when there is to be none."""
 
+import os
 import shlex
+import signal
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +13,7 @@ from click.testing import CliRunner
 
 from geotag_batch.errors import FailureBudgetError, InputError
 from geotag_batch.run.mail import mail_text, report_run, troubles_of
+from geotag_batch.run.stop import signals_as_exits
 from geotag_batch.run.watch import Watch
 from geotag_batch.workspace import Workspace
 from geotag_batch.write.runs import RunRecord
@@ -63,12 +67,15 @@ def test_an_errors_hint_is_what_to_do_next(workspace: Workspace) -> None:
     assert watch.summary("short") == ""
 
 
-def test_ctrl_c_before_the_run_began_is_told_as_that(workspace: Workspace) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_before_the_run_began_is_told_as_that(workspace: Workspace, number: signal.Signals) -> None:
     watch = Watch(workspace, "backfill", None)
-    with pytest.raises(KeyboardInterrupt), watch:
-        raise KeyboardInterrupt
-    assert (watch.record.status, watch.record.exit_code) == ("stopped", 130)
-    assert ": stopped\n  by SIGINT\n" in watch.summary("trouble")
+    with pytest.raises((KeyboardInterrupt, SystemExit)), signals_as_exits(), watch:
+        os.kill(os.getpid(), number)
+        time.sleep(5)
+    assert (watch.record.status, watch.record.exit_code) == ("stopped", 128 + number)
+    assert f": stopped\n  by {number.name}\n" in watch.summary("trouble")
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
 def test_a_good_night_is_no_trouble_but_after_a_killed_one_or_with_a_full_disk_it_is(workspace: Workspace) -> None:
