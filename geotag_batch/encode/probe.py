@@ -6,7 +6,6 @@ answer is a line of JSON on standard output, written as soon as it is known. Not
 
 import json
 import sys
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +30,9 @@ def look(root: Path, encoder: EncoderConfig, *, load: bool) -> None:
     )
     from geotag_batch.encode.torchvision_shim import import_open_clip, was_mismatched  # noqa: PLC0415
 
-    import_open_clip()
-    _say("open_clip", version=_version("open_clip_torch"), torchvision=_version("torchvision"), mended=was_mismatched())
+    version = import_open_clip().__version__
+    torchvision = sys.modules["torchvision"].__version__  # with the build, which metadata leaves out
+    _say("open_clip", version=version, torchvision=torchvision, mended=was_mismatched())
     from geotag_batch.encode.models import find_weights, load_model  # noqa: PLC0415
     from geotag_batch.encode.towers import choose_device, choose_precision  # noqa: PLC0415
 
@@ -55,13 +55,6 @@ def look(root: Path, encoder: EncoderConfig, *, load: bool) -> None:
 def _say(kind: str, **facts: Any) -> None:  # noqa: ANN401
     sys.stdout.write(json.dumps({"kind": kind, **facts}) + "\n")
     sys.stdout.flush()
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed"
 
 
 def _refuse_network(event: str, arguments: tuple[Any, ...]) -> None:

@@ -104,9 +104,7 @@ def test_a_run_that_is_not_on_record_is_an_error_that_says_so(workspace: Workspa
 
 
 def test_hostile_text_stays_on_its_line(workspace: Workspace, tmp_path: Path) -> None:
-    record = RunRecord(
-        **{name: getattr(write_run(workspace, RUN_1), name) for name in RunRecord.__slots__}  # type: ignore[attr-defined]
-    )
+    record = RunRecord(**{name: getattr(write_run(workspace, RUN_1), name) for name in RunRecord.__slots__})
     record = replace(
         record, status="failed", exit_code=4, stop_reason=f"{tmp_path}/a\nSubject: \x1b[2Jb cannot be read"
     )

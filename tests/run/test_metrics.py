@@ -11,13 +11,15 @@ import pytest
 from click.testing import CliRunner, Result
 from prometheus_client.parser import text_string_to_metric_families
 
-from geotag_batch.config import load_config
 from geotag_batch.run.backfill import Job, run_backfill
 from geotag_batch.run.lock import hold_lock
 from geotag_batch.run.plan import Selection
 from geotag_batch.run.watch import Watch
-from geotag_batch.write.runs import read_run_records, write_run_record
+from geotag_batch.workspace import Workspace
+from geotag_batch.write.runs import read_run_records
 from jobs.cli import cli
+from tests.builders import RUN_1
+from tests.data import write_run
 from tests.run.conftest import Archive
 
 Make = Callable[[int], Archive]
@@ -61,7 +63,9 @@ def read(path: Path) -> dict[str, float]:
     return found
 
 
-def test_what_a_run_came_to_is_in_its_metrics_also_if_a_later_one_fails(archive: Make, tmp_path: Path) -> None:
+def test_what_runs_and_status_say_is_in_their_metrics_also_if_a_run_fails_and_operating_md_lists_every_one(
+    archive: Make, tmp_path: Path
+) -> None:
     made, path = archive(12), tmp_path / "collector" / "geotag.prom"
     path.parent.mkdir()
     made.image(2).unlink()
@@ -107,6 +111,17 @@ def test_what_a_run_came_to_is_in_its_metrics_also_if_a_later_one_fails(archive:
     assert third["geotag_run_last_success_timestamp_seconds"] > success
     assert first.keys() - third.keys() == {name for name in first if name.startswith("geotag_run_stage_seconds")}
 
+    assert invoke(made, "status", "--metrics-file", str(path)).exit_code == 0
+    samples, head = read(path), made.config.head.current
+    assert (samples["geotag_archive_photos"], samples["geotag_archive_pending_photos"]) == (12, 0)
+    assert samples[f"geotag_archive_predicted_photos{{{head}}}"] == 10
+    failed_now = [samples[f"geotag_archive_{kind}failed_photos{{empty}}"] for kind in ("", "permanently_")]
+    assert failed_now == [1, 1]
+    assert samples["geotag_archive_disk_free_bytes"] > 0
+    emitted = {re.sub(r"\{.*", "", name) for name in (*first, *samples)}
+    tables = "\n".join(line for line in OPERATING.read_text(encoding="utf-8").splitlines() if line.startswith("| `"))
+    assert set(re.findall(r"`(geotag_[a-z_]+)", tables)) == emitted
+
 
 def test_while_a_run_goes_on_its_metrics_say_how_far_it_is(archive: Make, tmp_path: Path) -> None:
     made, path = archive(10), tmp_path / "geotag.prom"
@@ -133,31 +148,11 @@ def test_a_metrics_file_that_cannot_be_written_ends_the_run_before_it_begins(arc
     assert read_run_records(made.workspace) == []
 
 
-def test_runs_that_were_killed_are_counted_as_such(archive: Make, tmp_path: Path) -> None:
-    made, path = archive(1), tmp_path / "geotag.prom"
-    made.backfill()
-    (record,) = read_run_records(made.workspace)
-    write_run_record(made.workspace, replace(record, status="running", finished_at=None, exit_code=None))
+def test_runs_that_were_killed_are_counted_as_such(workspace: Workspace, tmp_path: Path) -> None:
+    write_run(workspace, RUN_1, "running")
+    path = tmp_path / "geotag.prom"
     path.write_text("# half a file\ngeotag_run_last_succ")
-    with Watch(made.workspace, "backfill", path):
+    with Watch(workspace, "backfill", path):
         pass
     assert (read(path)["geotag_runs_total{killed}"], read(path)["geotag_runs_total{done}"]) == (1, 0)
     assert "geotag_run_last_success_timestamp_seconds" not in read(path)
-
-
-def test_the_archives_metrics_are_what_status_says_and_operating_md_lists_every_one(
-    archive: Make, tmp_path: Path
-) -> None:
-    made, of_run, path = archive(3), tmp_path / "run.prom", tmp_path / "status.prom"
-    made.image(3).write_bytes(b"")
-    backfill(made, of_run)
-    assert invoke(made, "status", "--metrics-file", str(path)).exit_code == 0
-    samples, head = read(path), load_config(made.workspace, {}).head.current
-    assert (samples["geotag_archive_photos"], samples["geotag_archive_pending_photos"]) == (3, 0)
-    assert samples[f"geotag_archive_predicted_photos{{{head}}}"] == 2
-    failed = [samples[f"geotag_archive_{kind}failed_photos{{empty}}"] for kind in ("", "permanently_")]
-    assert failed == [1, 1]
-    assert samples["geotag_archive_disk_free_bytes"] > 0
-    emitted = {re.sub(r"\{.*", "", name) for name in (*read(of_run), *samples)}
-    tables = "\n".join(line for line in OPERATING.read_text(encoding="utf-8").splitlines() if line.startswith("| `"))
-    assert set(re.findall(r"`(geotag_[a-z_]+)", tables)) == emitted

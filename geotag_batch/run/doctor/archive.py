@@ -116,8 +116,9 @@ def examine_runs(workspace: Workspace) -> Iterator[Check]:
     else:
         yield ok("runs", f"{len(records):,} on record, the last one {records[-1].run_id} {records[-1].status}")
     own = (workspace.decisions_staging, workspace.views_staging)
-    left = [] if busy else [path for path in workspace.staging.glob("*") if path not in own]
-    seen = f"{len(left)} of killed commands" if left else "nothing left over"
+    files = [] if busy else [path for path in workspace.staging.rglob("*") if path.is_file()]  # empty folders stay
+    left = [path for path in files if path.parent not in own]
+    seen = f"{len(left)} files of killed commands" if left else "nothing left over"
     yield warning("staging", seen, "nothing has to be done: the next run removes it") if left else ok("staging", seen)
 
 

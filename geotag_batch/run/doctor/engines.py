@@ -19,11 +19,11 @@ from geotag_batch.run.lock import is_locked
 from geotag_batch.workspace import Workspace
 from geotag_batch.write.dataset import stored_weights
 
-__all__ = ["PATIENCE", "examine_engines"]
+__all__ = ["PATIENCE", "examine_engines", "judged"]
 
 PATIENCE = 150.0  # seconds; torch and a model of ViT-B/32's size take some five
 
-_CODE = EncoderError.exit_code
+_CODE, _IN_TIME = EncoderError.exit_code, "in time"
 _AGAIN = "install the pinned versions anew: `pip install --force-reinstall -c constraints.txt geotag-batch`"
 _EXPECTED = {"torch": "torch", "open_clip": "torchvision", "device": "device", "weights": "weights"}
 """What the probe answers, in order, and the check that it becomes."""
@@ -35,7 +35,13 @@ def examine_engines(workspace: Workspace | None, config: Config) -> Iterator[Che
         yield ok("weights", "the fake encoder needs neither weights nor torch")
         return
     busy = workspace is not None and is_locked(workspace)
-    answers, end = _ask(workspace, config, load=not busy)
+    yield from judged(*_ask(workspace, config, load=not busy), workspace, config)
+
+
+def judged(
+    answers: Mapping[str, Mapping[str, Any]], end: str, workspace: Workspace | None, config: Config
+) -> Iterator[Check]:
+    """Yield what the probe's answers, by kind, mean for a run; `end` says in words how it ended."""
     for kind, name in _EXPECTED.items():
         if kind not in answers:
             yield problem(name, f"looking at it ended {end}", _AGAIN, _CODE)
@@ -45,7 +51,7 @@ def examine_engines(workspace: Workspace | None, config: Config) -> Iterator[Che
         return
     if "loaded" in answers:
         yield _judge(answers["loaded"], workspace, config)
-    elif busy:
+    elif end == _IN_TIME:
         yield ok("encoder", "not loaded, for another command is at work")
     else:
         yield problem("encoder", f"loading the weights ended {end}", "see whether the memory suffices", _CODE)
@@ -57,7 +63,7 @@ def _ask(workspace: Workspace | None, config: Config, *, load: bool) -> tuple[di
     question = json.dumps({"root": str(root), "encoder": asdict(config.encoder), "load": load})
     command = [sys.executable, "-m", "geotag_batch.encode.probe", question]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
-    end = "in time"
+    end = _IN_TIME
     try:
         done = subprocess.run(command, capture_output=True, timeout=PATIENCE - 30, check=False, env=environment)
         output = done.stdout

@@ -2,9 +2,8 @@
 
 import json
 import re
-import time
+import threading
 from collections.abc import Callable
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,15 @@ import pytest
 from click.testing import CliRunner
 
 from geotag_batch.config import set_key
+from geotag_batch.encode.fake import FakeEncoder
 from geotag_batch.errors import ConfigError
 from geotag_batch.run.doctor.check import Check, make, ok, problem, warning
+from geotag_batch.run.doctor.engines import judged
 from geotag_batch.run.doctor.examine import exit_code
 from geotag_batch.run.lock import hold_lock
-from geotag_batch.write.runs import read_run_records, write_run_record
 from jobs.cli import cli
+from tests.builders import RUN_1
+from tests.data import write_run
 from tests.run.conftest import Archive
 
 Make = Callable[[int], Archive]
@@ -61,28 +63,32 @@ def test_a_sound_workspace_is_said_to_be_sound_and_nothing_in_it_changes(archive
 
 
 def test_what_killed_and_failed_runs_left_is_worth_a_warning(archive: Make) -> None:
-    made = archive(1)
-    made.backfill()
-    (record,) = read_run_records(made.workspace)
-    gone = replace(record, status="running", finished_at=None, exit_code=None)
-    write_run_record(made.workspace, gone)
-    (made.workspace.staging / "20200101T000000Z-aaaa").mkdir(parents=True)
-    assert {name for name, level in examined(made).items() if level == "warning"} == {"runs", "staging"}
-    with hold_lock(made.workspace):
-        assert {name for name, level in examined(made).items() if level != "ok"} == set()
-    write_run_record(made.workspace, replace(record, status="failed", exit_code=5, stop_reason="no head"))
-    _, checks = doctor("-C", str(made.workspace.root))
+    workspace = archive(1).workspace
+    write_run(workspace, RUN_1, "running")
+    left = workspace.staging / RUN_1 / "half.parquet.staged"
+    left.parent.mkdir(parents=True, exist_ok=True)
+    left.write_bytes(b"half")
+    _, checks = doctor("-C", str(workspace.root))
+    assert [(checks[name]["level"], checks[name]["seen"]) for name in ("lock", "runs", "staging")] == [
+        ("ok", "free"),
+        ("warning", f"the last one, {RUN_1}, was killed"),
+        ("warning", "1 files of killed commands"),
+    ]
+    with hold_lock(workspace):
+        _, checks = doctor("-C", str(workspace.root))
+    assert [checks[name]["level"] for name in ("lock", "runs", "staging")] == ["ok", "ok", "ok"]
+    write_run(workspace, "29991231T000000Z-abcd", "failed", exit_code=5, stop_reason="no head")
+    _, checks = doctor("-C", str(workspace.root))
     assert checks["runs"]["seen"].endswith("failed (model): no head")
+    assert (checks["clock"]["level"], "2999-12-31" in checks["clock"]["seen"]) == ("warning", True)
 
 
 def test_a_broken_workspace_is_a_list_of_problems_with_what_to_do_and_the_exit_code_of_a_run(archive: Make) -> None:
     made = archive(2)
-    made.backfill()
     for path in (made.workspace.root / "photos").iterdir():
         path.write_bytes(b"no Parquet")
     (made.workspace.root / "images").rename(made.workspace.root / "unmounted")
     made.workspace.head_dir(str(made.config.head.current)).joinpath("head.json").write_text("{")
-    made.workspace.database.unlink()
     code, checks = doctor("-C", str(made.workspace.root))
     assert code == 4
     wrong = {name: check["level"] for name, check in checks.items() if check["level"] != "ok"}
@@ -101,59 +107,65 @@ def test_images_that_are_not_where_the_template_says_are_found_before_a_night_is
     assert "0 of 3 photos looked for have their image; photo 1: 1.jpeg: no such file" in checks["images"]["seen"]
 
 
-def test_a_clock_behind_the_last_run_is_worth_a_warning(archive: Make) -> None:
-    made = archive(1)
-    made.backfill()
-    (record,) = read_run_records(made.workspace)
-    write_run_record(made.workspace, replace(record, run_id="29991231T000000Z-abcd"))
-    _, checks = doctor("-C", str(made.workspace.root))
-    assert (checks["clock"]["level"], "2999-12-31" in checks["clock"]["seen"]) == ("warning", True)
-
-
 def test_a_named_folder_must_be_a_workspace(tmp_path: Path) -> None:
     code, checks = doctor("-C", str(tmp_path))
     assert (code, checks["workspace"]["level"], "torch" in checks) == (3, "problem", False)
     assert "geotag init" in checks["workspace"]["to_do"]
 
 
-def cuda_of(package: str) -> str:
-    """Return the CUDA version that a package was built for, read from its own version.py."""
-    spec = find_spec(package)
-    assert spec is not None
-    assert spec.origin is not None
-    text = Path(spec.origin).with_name("version.py").read_text(encoding="utf-8")
-    found = re.search(r"^cuda[^=]*= *(.*)$", text, re.MULTILINE)
-    return found.group(1) if found else "None"
+def builds() -> tuple[str, str]:
+    """Return what torch and torchvision were built for, such as cpu and cu130, as their own version.py says."""
+    texts = []
+    for package in ("torch", "torchvision"):
+        spec = find_spec(package)
+        assert spec is not None
+        assert spec.origin is not None
+        texts.append(Path(spec.origin).with_name("version.py").read_text(encoding="utf-8"))
+    cuda = re.search(r"^cuda.*= '([0-9.]+)'", texts[0], re.MULTILINE)
+    tag = re.search(r"^__version__ = '[0-9.]+\+(\w+)'", texts[1], re.MULTILINE)
+    return f"cu{cuda.group(1).replace('.', '')}" if cuda else "cpu", tag.group(1) if tag else "cpu"
 
 
 def test_a_machine_without_weights_and_one_whose_torchvision_is_of_another_build(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONWARNINGS", "error")  # what open_clip's import warns of is not the operator's business
     monkeypatch.setenv("HF_HOME", str(tmp_path / "empty"))
     monkeypatch.setenv("HOME", str(tmp_path))
     code, checks = doctor()
     assert (code, checks["workspace"]["level"]) == (5, "warning")
-    assert (checks["weights"]["level"], checks["weights"]["seen"]) == (
-        "problem",
-        "weights 'openai' are not on this machine",
-    )
+    assert checks["weights"]["level"] == "problem"
+    assert checks["weights"]["seen"] == "weights 'openai' are not on this machine"
     assert "set encoder.weights to its path" in checks["weights"]["to_do"]
-    mismatched = cuda_of("torch") != cuda_of("torchvision")
-    assert checks["torchvision"]["level"] == ("warning" if mismatched else "ok")
-    assert ("built for another torch" in checks["torchvision"]["seen"]) == mismatched
-    assert (checks["torch"]["level"], checks["device"]["level"]) == ("ok", "ok")
+    torch, torchvision = builds()
+    assert checks["torchvision"]["level"] == ("ok" if torch == torchvision else "warning")
+    assert ("built for another torch" in checks["torchvision"]["seen"]) == (torch != torchvision)
+    assert checks["device"]["level"] == "ok"
 
 
-def test_weights_that_are_there_are_loaded_and_compared_with_the_head(shared: Path, archive: Make) -> None:
+def test_a_loaded_encoder_is_compared_with_the_head_and_with_what_is_stored(archive: Make) -> None:
     made = archive(1)
-    golden = shared / "golden" / "tiny-openai-clip"
-    set_key(made.workspace, "encoder.model", f"{golden}.json")
-    set_key(made.workspace, "encoder.weights", f"{golden}.safetensors")
-    code, checks = doctor("-C", str(made.workspace.root))
-    assert checks["weights"]["level"] == "ok"
-    assert "loaded without the network; the head in use was trained on fake" in checks["encoder"]["seen"]
-    assert (code, checks["encoder"]["level"]) == (5, "problem")
+    made.backfill()
+    told = {"kind": "weights", "path": "/weights", "bytes": 1}
+    others: dict[str, dict[str, Any]] = {
+        "torch": {"version": "2", "built_for": None, "devices": [], "threads": 1, "instructions": "AVX2"},
+        "open_clip": {"version": "3", "torchvision": "0", "mended": False},
+        "device": {"device": "cpu", "precision": "float32"},
+        "weights": told,
+    }
+
+    def encoder(loaded: dict[str, str] | None, end: str = "in time") -> Check:
+        answers = others if loaded is None else others | {"loaded": loaded}
+        return list(judged(answers, end, made.workspace, made.config))[-1]
+
+    own = {"encoder_id": FakeEncoder.encoder_id, "sha256": FakeEncoder.weights_sha256}
+    assert encoder(own).seen.endswith("loaded without the network, as the stored embeddings have it")
+    changed = encoder(own | {"sha256": "f" * 64})
+    assert (changed.level, "its stored embeddings were made by" in changed.seen) == ("problem", True)
+    other = encoder(own | {"encoder_id": "another"})
+    assert other.seen.endswith(f"the head in use was trained on {FakeEncoder.encoder_id}")
+    assert (encoder(None).level, encoder(None, "by SIGKILL").exit_code) == ("ok", 5)
 
 
 def test_a_torch_that_ends_its_process_is_a_problem_in_the_list(
@@ -176,7 +188,9 @@ def test_a_check_never_raises_and_never_takes_for_ever() -> None:
     (broken,) = make("broken", breaks)
     assert (broken.level, broken.exit_code) == ("problem", 70)
     assert "ZeroDivisionError: of ours" in broken.seen
-    (slow,) = make("slow", lambda: [ok("slow", str(time.sleep(1)))], 0.01)
+    ended = threading.Event()
+    (slow,) = make("slow", lambda: [ok("slow", str(ended.wait(5)))], 0.01)
+    ended.set()
     assert (slow.level, "no answer" in slow.seen) == ("problem", True)
 
 
