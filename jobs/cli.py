@@ -1,5 +1,6 @@
 """The group `geotag`: lazy sub-commands, logging, and the one place where errors become exit codes."""
 
+import atexit
 import contextlib
 import difflib
 import errno
@@ -89,6 +90,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; every error that is not a bug becomes one message and an exit code."""
+    atexit.register(_end_in_silence)  # the first to be registered is the last to be called
     try:
         code = cli.main(prog_name="geotag", standalone_mode=False)
     except click.ClickException as error:
@@ -112,6 +114,17 @@ def main() -> None:
             _say("geotag: this is a bug in geotag-batch; please report the lines above")
             code = GeotagError.exit_code
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _end_in_silence() -> None:
+    """Keep from standard error what native code has to say while the interpreter is taken down.
+
+    Where torch keeps objects alive to the very end, DuckDB's bindings list theirs as leaked: forty lines, and from cron
+    a mail, each night.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.flush()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 _DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
