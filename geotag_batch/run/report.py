@@ -65,6 +65,10 @@ class _LogFile(WatchedFileHandler):
             with contextlib.suppress(OSError):  # standard error may be on the same full disk
                 sys.stderr.write(f"geotag: cannot write the log {self.baseFilename}: {sys.exception()}\n")
 
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # the lines that a full disk refused are still waiting to be written
+            super().close()
+
 
 def configure_logging(log_format: str, log_file: Path | None = None) -> None:
     """Send the log of geotag to `log_file`, after what is there, or to standard error, as `text` or `json` lines.
