@@ -127,7 +127,12 @@ def _create_macros(connection: Connection, config: Config) -> None:
 
 
 def _macros(config: Config) -> dict[str, str]:
-    return {name: sql_text("macros", name, {"photo_url": _text(config.review.photo_url)}) for name in MACROS}
+    photo_url = {"photo_url": _text(config.review.photo_url)}
+    similar = {
+        f"similar_{kind}": sql_text("parts", "similar", photo_url | {"vector": f"{kind}_embedding"})
+        for kind in ("image", "title")
+    }
+    return {name: sql_text("macros", name, photo_url | similar) for name in MACROS}
 
 
 def views_are_stale(workspace: Workspace, config: Config) -> bool:

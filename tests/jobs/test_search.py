@@ -4,8 +4,9 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,12 +15,10 @@ from PIL import Image
 from geotag_batch.config import set_key
 from geotag_batch.encode.fake import FakeEncoder
 from geotag_batch.workspace import Workspace
-from jobs.cli import main
 from tests.builders import RUN_1, commit, write_catalogue
+from tests.jobs.conftest import Geotag
 
-Geotag = Callable[..., tuple[int, str, str]]
-
-PHOTOS = [
+PHOTOS: list[dict[str, Any]] = [
     {"gridimage_id": 1, "title": "A <b>bridge</b> & more", "grid_reference": "TQ3080", "realname": "Ann"},
     {"gridimage_id": 2, "title": "A\x1b[31m red\nbridge", "grid_reference": "TQ3081", "realname": "Bob"},
     {"gridimage_id": 3, "title": None, "grid_reference": "SU3814"},
@@ -27,8 +26,8 @@ PHOTOS = [
 
 
 @pytest.fixture
-def geotag(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Geotag:
-    """Run a command in an archive of three photos and one that left the catalogue; return code, output and errors."""
+def geotag(workspace: Workspace, run_geotag: Geotag) -> Geotag:
+    """Search an archive of three photos and one that left the catalogue; return exit code, output and errors."""
     set_key(workspace, "encoder.model", "fake")
     set_key(workspace, "run.workers", 1)
     write_catalogue(workspace, PHOTOS)
@@ -39,15 +38,7 @@ def geotag(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     ]
     commit(workspace, RUN_1, encoder=FakeEncoder.encoder_id, embeddings=rows, weights=FakeEncoder.weights_sha256)
 
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["geotag", "search", "-C", str(workspace.root), *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        shown = capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return ended.value.code, shown.out, shown.err
-
-    return run
+    return partial(run_geotag, "search")
 
 
 def test_the_table_has_a_line_a_photo_and_nothing_that_a_terminal_would_obey(geotag: Geotag) -> None:

@@ -1,5 +1,7 @@
 """Which photos lie near a place."""
 
+from typing import Any
+
 import pytest
 
 from geotag_batch.config import Config
@@ -8,7 +10,7 @@ from geotag_batch.read.near import find_near, parse_place
 from geotag_batch.workspace import Workspace
 from tests.builders import write_catalogue
 
-PHOTOS = [
+PHOTOS: list[dict[str, Any]] = [
     {"gridimage_id": 1, "grid_reference": "TQ3080"},
     {"gridimage_id": 2, "grid_reference": "TQ 345 805"},  # 4 km to the east, to the 100 m
     {"gridimage_id": 3, "grid_reference": "tq3085"},  # 5 km to the north
