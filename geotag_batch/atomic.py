@@ -131,11 +131,17 @@ def publish_folder(write: Callable[[Path], object], final: Path, staging: Path) 
 
 
 def write_elsewhere(data: bytes, final: Path) -> None:
-    """Publish `data` as a file outside the workspace, staged beside it, in place of what is there."""
+    """Publish `data` as a file outside the workspace, staged beside it, in place of what is there.
+
+    No lock keeps two commands from writing the same file there, so each stages in a folder of its own.
+    """
     final = final.absolute()
-    staging = final.parent / f".{final.name}.staging"
-    write_bytes(data, final, staging, replace=True)
-    staging.rmdir()
+    staging = final.parent / f".{final.name}.{os.getpid()}.staging"
+    try:
+        write_bytes(data, final, staging, replace=True)
+    finally:
+        with contextlib.suppress(OSError):
+            staging.rmdir()
 
 
 _durable: set[Path] = set()

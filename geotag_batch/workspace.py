@@ -181,6 +181,10 @@ class Workspace:
         """Return the final name of a file of decisions; `file_id` is that of its greatest decision_id."""
         return self.decisions / f"{file_id}-{rows:07d}.parquet"
 
+    def encoders(self) -> dict[str, Path]:
+        """Return the encoder_ids that embeddings are stored of, each with its newest file."""
+        return {path.parent.name.removeprefix("encoder="): path for path in self.dataset_files("embeddings")}
+
     def dataset_files(self, dataset: str) -> Iterator[Path]:
         """Yield the committed files of a dataset (see DATASET_PATTERNS), by exact depth and pattern."""
         yield from sorted(self.root.glob(f"{dataset}/{DATASET_PATTERNS[dataset]}"))

@@ -1,6 +1,7 @@
 """The options of `plan`, `backfill` and `embed` that say which photos and how; and what they become."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -12,12 +13,16 @@ from geotag_batch.read.ids import read_ids
 from geotag_batch.run.backfill import Job
 from geotag_batch.run.engine import ENGINES, EngineOptions
 from geotag_batch.run.plan import Selection
-from geotag_batch.run.stop import seconds_until
+from geotag_batch.run.report import configure_logging
+from geotag_batch.run.stop import seconds_until, signals_as_exits
+from geotag_batch.run.watch import SUMMARIES, Watch
 from geotag_batch.workspace import Workspace
+from geotag_batch.write.runs import RunRecord
 
 from .options import configured
+from .say import say
 
-__all__ = ["job_of", "run_config", "running_options", "selecting_options", "selection_of"]
+__all__ = ["run_and_tell", "run_config", "running_options", "selecting_options", "selection_of"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -81,6 +86,8 @@ _SELECTING = (
     click.option("--chunk-size", type=click.IntRange(min=1), help="Photos in a chunk (run.chunk_size)."),
 )
 
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
 # fmt: off
 _RUNNING = (
     click.option("--until", type=_Clock(), help="Stop at this time of day (local)."),
@@ -102,6 +109,17 @@ _RUNNING = (
                  help="With --engine ray: cores for each worker; auto (the default) shares out each machine's."),
     click.option(
         "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Log lines."
+    ),
+    click.option("--log-file", type=_FILE, help="Append log lines to FILE instead of standard error."),
+    click.option(
+        "--metrics-file", type=_FILE, help="Keep FILE up with the run, for Prometheus (node_exporter's textfile)."
+    ),
+    click.option(
+        "--summary",
+        type=click.Choice(SUMMARIES),
+        default="short",
+        show_default=True,
+        help="What is printed at the end: a few lines, a mail's text, or that only if something needs a person.",
     ),
 )
 # fmt: on
@@ -159,7 +177,8 @@ def job_of(name: str, flags: dict[str, Any]) -> Job:
     given["redo_before"] = selection.redo_before.isoformat() if selection.redo_before else "None"
     engine = _engine_of(flags)
     given |= {name: str(flags[name]) for name in ("engine", *_OF_RAY) if engine.name == "ray" and flags[name]}
-    return Job(name, selection, seconds, {key: value for key, value in given.items() if value != "None"}, engine)
+    options = {key: value for key, value in given.items() if value != "None"}
+    return Job(name, selection, seconds, options, engine=engine)
 
 
 _OF_RAY = ("ray_address", "workers", "gpus_per_worker", "cpus_per_worker")
@@ -188,3 +207,19 @@ def run_config(workspace: Workspace, flags: dict[str, Any]) -> Config:
         encoder__precision=flags["precision"],
         run__missing_image=flags.get("missing_image"),
     )
+
+
+def run_and_tell(
+    workspace: Workspace, name: str, run: Callable[[Workspace, Config, Job], RunRecord], flags: dict[str, Any]
+) -> int:
+    """Run a job as its flags say, print what it has come to, also where an error ends it, and return the exit code."""
+    configure_logging(flags["log_format"], flags["log_file"])
+    watch = Watch(workspace, name, flags["metrics_file"])
+    try:
+        with signals_as_exits(), watch:
+            job = replace(job_of(name, flags), follow=watch.follow)
+            record = run(workspace, run_config(workspace, flags), job)
+    finally:
+        if text := watch.summary(flags["summary"]):
+            say(text)
+    return record.exit_code or 0

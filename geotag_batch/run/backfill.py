@@ -1,5 +1,6 @@
 """The main job: plan, then chunk by chunk read, encode, predict, commit; stop cleanly; say what was done."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from geotag_batch.config import Config
@@ -24,12 +25,17 @@ __all__ = ["Job", "run_backfill", "run_embed"]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What one run is asked to do: `seconds` is its time window, `options` what its record says of the command line."""
+    """What one run is asked to do: `seconds` is its time window, `options` what its record says of the command line.
+
+    `follow` is called with the run's record when it begins, after each chunk, and when it has ended, however it has; a
+    chunk's call comes from the thread that commits it.
+    """
 
     command: str
     selection: Selection
     seconds: float | None = None
     options: dict[str, str] = field(default_factory=dict)
+    follow: Callable[[RunRecord], None] = lambda record: None
     engine: EngineOptions = field(default_factory=EngineOptions)
 
 
@@ -81,12 +87,17 @@ def _run(
             options=job.options,
         )
         if not plan.total:
-            return replace(record, status="done", exit_code=0, finished_at=utc_now())
+            record = replace(record, status="done", exit_code=0, finished_at=utc_now())
+            job.follow(record)
+            return record
         plan.require_disk(workspace)
         source = open_source(config.images, workspace.root)
         if plan.images:
             source.check_root()
         dim = encoder.dim if encoder is not None else head.info.dim if head is not None else 0
-        loop = RunLoop(workspace, config, plan, record)
-        with open_engine(job.engine, head, encoder, source) as engine:
-            return loop.work(engine, source, dim, Stop(job.seconds))
+        loop = RunLoop(workspace, config, plan, record, job.follow)
+        try:
+            with open_engine(job.engine, head, encoder, source) as engine:
+                return loop.work(engine, source, dim, Stop(job.seconds))
+        finally:
+            job.follow(loop.record)

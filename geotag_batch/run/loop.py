@@ -4,6 +4,7 @@ import contextlib
 import signal
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 
 from geotag_batch.config import Config
@@ -11,6 +12,7 @@ from geotag_batch.errors import GeotagError
 from geotag_batch.locations import StorePath
 from geotag_batch.read.sources import ImageSource
 from geotag_batch.run.canary import Canary, choose_canary
+from geotag_batch.run.ending import LIMIT_REACHED
 from geotag_batch.run.engine import Engine
 from geotag_batch.run.plan import Plan
 from geotag_batch.run.report import RunReporter
@@ -26,9 +28,19 @@ __all__ = ["RunLoop"]
 class RunLoop:
     """One run under way over `plan`; `record` counts what is committed and nothing else. The engine's Follower."""
 
-    def __init__(self, workspace: Workspace, config: Config, plan: Plan, record: RunRecord) -> None:
-        """Prepare a run that has not begun; the caller holds the lock."""
-        self.record = record
+    def __init__(
+        self,
+        workspace: Workspace,
+        config: Config,
+        plan: Plan,
+        record: RunRecord,
+        follow: Callable[[RunRecord], None],
+    ) -> None:
+        """Prepare a run that has not begun; the caller holds the lock.
+
+        `follow` is called with the record when the run begins and after each chunk.
+        """
+        self.record, self._follow = record, follow
         self._workspace, self._config, self._plan = workspace, config, plan
         self._written, self._left = set[str](), 0
         self._reporter = RunReporter(plan.total)
@@ -40,6 +52,7 @@ class RunLoop:
         `dim` is the length of an embedding. Errors are recorded, then raised on.
         """
         write_run_record(self._workspace, self.record)
+        self._follow(self.record)
         try:
             with stop.listening():
                 with self._reporter.running():
@@ -88,6 +101,7 @@ class RunLoop:
             refresh_views(self._workspace, self._config, only_stale=True)
         self._written |= chunk.datasets
         self._reporter.committed(self.record)
+        self._follow(self.record)
 
     def _order(self, source: ImageSource, dim: int) -> Order:
         record, plan = self.record, self._plan
@@ -136,7 +150,7 @@ class RunLoop:
     def _ending(self, stop: Stop) -> tuple[str, str | None, int]:
         """Return status, reason and exit code of a run that no error ended."""
         if self.record.photos == self._plan.total:
-            return ("done", None, 0) if self._plan.total == self._plan.pending else ("window", "--limit reached", 0)
+            return ("done", None, 0) if self._plan.total == self._plan.pending else ("window", LIMIT_REACHED, 0)
         if stop.signal is not None:
             return "stopped", f"by {signal.Signals(stop.signal).name}", 128 + stop.signal
         if stop.window_over:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import company, cuts, disk, kills, moments
+from tests.faults import commands, company, cuts, disk, kills, moments
 from tests.faults.row import Row
 from tests.faults.trial import Bed
 
@@ -30,6 +30,10 @@ def test_killed_at_a_step_a_run_leaves_what_the_next_one_completes(bed: Bed) -> 
 
 def test_a_prune_that_is_killed_is_finished_by_doing_it_again(bed: Bed) -> None:
     check(kills.prune_killed(bed, every=16))
+
+
+def test_the_other_commands_that_are_killed_are_finished_by_doing_them_again(bed: Bed) -> None:
+    check(commands.commands_killed(bed, every=40))
 
 
 def test_after_a_power_cut_every_disk_that_may_be_left_is_completed(bed: Bed) -> None:
