@@ -23,7 +23,15 @@ from tests.run.conftest import Archive
 from tests.run.ray_cluster import ray_cluster
 from tests.run.small_clip import use_small_clip
 
-__all__ = ["as_local", "cluster_section", "driver_killed", "machine_frozen", "node_then_driver_killed", "worker_killed"]
+__all__ = [
+    "as_local",
+    "cluster_section",
+    "driver_killed",
+    "machine_frozen",
+    "node_then_driver_killed",
+    "worker_killed",
+    "workers_of",
+]
 
 _NODES = 3
 _SOON = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_timeout_ms": 1000}
@@ -83,7 +91,7 @@ def worker_killed(cluster: Any, bed: Bed, rounds: int, seed: int) -> Row:  # noq
             with bed.trial() as trial, _run(trial, cluster) as process:
                 _wait_for_files(trial, process, chance.randrange(1, 20))
                 time.sleep(chance.uniform(0, 0.2))
-                killed = _signal(_workers(cluster), signal.SIGKILL, first_only=True)
+                killed = _signal(workers_of(cluster), signal.SIGKILL, first_only=True)
                 said, _ = process.communicate(timeout=120)
                 tally = trial.inspect(complete=True)
                 tally.expect(process.returncode == 0, f"ended with {process.returncode}: {said[-300:]}")
@@ -119,7 +127,7 @@ def machine_frozen(cluster: Any, bed: Bed, rounds: int, seed: int) -> Row:  # no
             with bed.trial() as trial, _run(trial, cluster) as process:
                 _wait_for_files(trial, process, chance.randrange(1, 20))
                 node = chance.choice(sorted(cluster.worker_nodes, key=_raylet))
-                workers = _workers(cluster, node)
+                workers = workers_of(cluster, node)
                 _signal([_raylet(node), *workers], signal.SIGSTOP)
                 if number % 2:  # thaw while the run is going on, else after its end
                     time.sleep(5)
@@ -183,9 +191,9 @@ def _raylet(node: Any) -> int:  # noqa: ANN401
     return pid
 
 
-def _workers(cluster: Any, node: Any = None) -> list[int]:  # noqa: ANN401
+def workers_of(cluster: Any, node: Any = None) -> list[int]:  # noqa: ANN401
     """Return the processes that are working on chunks, of one node or of all."""
-    raylets = {_raylet(each) for each in ([node] if node is not None else cluster.worker_nodes)}
+    raylets = {_raylet(each) for each in ([node] if node is not None else cluster.list_all_nodes())}
     return [pid for pid, parent, name in _processes() if parent in raylets and "RayWorker" in name]
 
 

@@ -3,6 +3,7 @@
 A cluster of several machines, and what happens when they die, is in tests/faults/clusters.py.
 """
 
+import os
 import re
 import signal
 import subprocess
@@ -25,6 +26,7 @@ from geotag_batch.run.engine import EngineOptions
 from geotag_batch.run.plan import Selection
 from geotag_batch.run.verify import verify
 from geotag_batch.write.runs import RunRecord, read_run_records
+from tests.faults.clusters import workers_of
 from tests.heads import make_head
 from tests.run.conftest import Archive
 from tests.run.processes import wait_for
@@ -34,6 +36,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 
 Make = Callable[[int], Archive]
 LOCAL = EngineOptions()
+GEOTAG = [sys.executable, "-c", "from geotag_batch.jobs.cli import main; main()"]
 OUTCOMES = (
     "SELECT gridimage_id, tags, scores, top_tag, forced, has_image, title_hash, image_signature, latitude, policy_id "
     "FROM predictions_all ORDER BY gridimage_id"
@@ -41,10 +44,10 @@ OUTCOMES = (
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[str]:
-    """Return the address of a cluster that all tests of this module share."""
+def cluster() -> Iterator[Any]:
+    """Return a cluster that all tests of this module share."""
     with ray_cluster(nodes=0, head_cores=2) as made:
-        yield made.address
+        yield made
 
 
 @pytest.fixture(params=["local", "ray"])
@@ -52,7 +55,7 @@ def engine(request: pytest.FixtureRequest) -> EngineOptions:
     """Return each engine in turn."""
     if request.param == "local":
         return LOCAL
-    return EngineOptions("ray", request.getfixturevalue("cluster"), cpus_per_worker=1)
+    return EngineOptions("ray", request.getfixturevalue("cluster").address, cpus_per_worker=1)
 
 
 def break_some(made: Archive) -> None:
@@ -179,8 +182,7 @@ def test_a_signal_commits_what_is_finished_and_the_next_run_goes_on(archive: Mak
     options = ["--engine", engine.name]
     if engine.name == "ray":
         options += ["--ray-address", engine.address, "--workers", "1", "--cpus-per-worker", "1"]
-    script = "from geotag_batch.jobs.cli import main; main()"
-    command = [sys.executable, "-c", script, "backfill", *options, "-C", str(made.workspace.root)]
+    command = [*GEOTAG, "backfill", *options, "-C", str(made.workspace.root)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         wait_for(lambda: list(made.workspace.predictions.rglob("*.parquet")))
         process.send_signal(signal.SIGTERM)
@@ -199,3 +201,16 @@ def test_a_signal_commits_what_is_finished_and_the_next_run_goes_on(archive: Mak
     set_key(made.workspace, "run.chunk_size", 400)
     made.engine = replace(LOCAL)
     assert made.backfill().photos == 400 - record.photos
+
+
+def test_a_worker_that_is_killed_costs_nothing(archive: Make, cluster: Any) -> None:  # noqa: ANN401
+    made = archive(260)
+    command = [*GEOTAG, "backfill", "--engine", "ray", "--ray-address", cluster.address, "--cpus-per-worker", "1"]
+    with subprocess.Popen([*command, "-C", str(made.workspace.root)], stderr=subprocess.PIPE, text=True) as process:
+        wait_for(lambda: list(made.workspace.predictions.rglob("*.parquet")))
+        os.kill(workers_of(cluster)[0], signal.SIGKILL)
+        _, logged = process.communicate(timeout=40)
+    assert process.returncode == 0, logged
+    assert re.search(r"WARNING a worker on \S+ was lost", logged)
+    assert made.rows("SELECT count(*), count(DISTINCT gridimage_id) FROM predictions_all") == [(260, 260)]
+    assert not verify(made.workspace).problems
