@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from click.testing import CliRunner
 
 from geotag_batch.errors import ClusterError, ConfigError, GeotagError
 from geotag_batch.run.backfill import Job, run_backfill
@@ -18,6 +19,7 @@ from geotag_batch.run.verify import verify
 from geotag_batch.run.worker import Budget, ChunkDone, Order
 from geotag_batch.write.claims import claims_of
 from geotag_batch.write.dataset import ChunkName
+from jobs.cli import cli
 from tests.builders import RUN_1
 from tests.data import write_run
 from tests.run.conftest import Archive
@@ -87,6 +89,14 @@ def send(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Archive], "Sent"
     for sent in made:
         for worker in sent.workers:
             worker.close()
+
+
+@pytest.mark.parametrize("option", ["--ray-address=auto", "--gpus-per-worker=1", "--cpus-per-worker=2"])
+def test_options_of_ray_are_refused_without_it(archive: Make, option: str) -> None:
+    made = archive(1)
+    done = CliRunner().invoke(cli, ["backfill", option, "-C", str(made.workspace.root)])
+    assert done.exit_code == 2
+    assert f"{option.partition('=')[0]} goes with --engine ray" in done.output
 
 
 class Sent:
