@@ -1,5 +1,6 @@
 """A Ray cluster whose workers and machines die or freeze, and whose driver is killed; the long form only."""
 
+import contextlib
 import os
 import random
 import shutil
@@ -7,8 +8,9 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,18 +40,21 @@ _SOON = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "hea
 """How soon Ray takes a machine that does not answer for dead: by default it waits half a minute."""
 
 
-def cluster_section() -> tuple[str, bool]:
-    """Run every row; return the table and whether each is clean."""
+def cluster_section(tell: Callable[[Row], None]) -> tuple[str, bool]:
+    """Run every row, and tell of each; return the table and whether each is clean."""
     with tempfile.TemporaryDirectory(prefix="geotag-faults-") as name, ray_cluster(_NODES, system=_SOON) as cluster:
         folder = Path(name)
-        bed = Bed(folder / "bed", 200, chunk_size=4)
-        made = [
-            as_local(cluster, folder / "clip"),
-            worker_killed(cluster, bed, rounds=10, seed=1),
-            driver_killed(cluster, bed, rounds=10, seed=2),
-            machine_frozen(cluster, bed, rounds=5, seed=3),
-            node_then_driver_killed(cluster, Bed(folder / "large", 2000, chunk_size=20)),
-        ]
+        bed = Bed(folder / "bed", 500, chunk_size=4)
+        made = []
+        for run in (
+            partial(as_local, cluster, folder / "clip"),
+            partial(worker_killed, cluster, bed, rounds=10, seed=1),
+            partial(driver_killed, cluster, bed, rounds=10, seed=2),
+            partial(machine_frozen, cluster, bed, rounds=5, seed=3),
+            partial(node_then_driver_killed, cluster, folder / "large"),
+        ):
+            made.append(run())
+            tell(made[-1])
     return rows_table(made), all(each.tally.clean for each in made)
 
 
@@ -89,7 +94,7 @@ def worker_killed(cluster: Any, bed: Bed, rounds: int, seed: int) -> Row:  # noq
     with row("a worker killed", "SIGKILL of a Ray actor at random moments; the run goes on to its end") as made:
         for number in range(rounds):
             with bed.trial() as trial, _run(trial, cluster) as process:
-                _wait_for_files(trial, process, chance.randrange(1, 20))
+                _wait_for_files(trial, process, chance.randrange(20, 110))
                 time.sleep(chance.uniform(0, 0.2))
                 killed = _signal(workers_of(cluster), signal.SIGKILL, first_only=True)
                 said, _ = process.communicate(timeout=120)
@@ -108,7 +113,7 @@ def driver_killed(cluster: Any, bed: Bed, rounds: int, seed: int) -> Row:  # noq
         for number in range(rounds):
             with bed.trial() as trial:
                 with _run(trial, cluster) as process:
-                    _wait_for_files(trial, process, chance.randrange(1, 20))
+                    _wait_for_files(trial, process, chance.randrange(20, 110))
                     time.sleep(chance.uniform(0, 0.2))
                     process.kill()
                 done = trial.run(*_job(cluster)) if number % 2 else trial.run()  # another engine may go on
@@ -125,15 +130,15 @@ def machine_frozen(cluster: Any, bed: Bed, rounds: int, seed: int) -> Row:  # no
     with row("a machine frozen", how) as made:
         for number in range(rounds):
             with bed.trial() as trial, _run(trial, cluster) as process:
-                _wait_for_files(trial, process, chance.randrange(1, 20))
+                _wait_for_files(trial, process, chance.randrange(20, 110))
                 node = chance.choice(sorted(cluster.worker_nodes, key=_raylet))
                 workers = workers_of(cluster, node)
                 _signal([_raylet(node), *workers], signal.SIGSTOP)
-                if number % 2:  # thaw while the run is going on, else after its end
-                    time.sleep(5)
-                    _signal(workers, signal.SIGCONT)
-                said, _ = process.communicate(timeout=180)
+                # It may have been stopped while it committed; then others wait for it, and the run for them.
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(chance.uniform(5, 15))
                 _signal(workers, signal.SIGCONT)
+                said, _ = process.communicate(timeout=120)
                 time.sleep(2)
                 _signal([_raylet(node)], signal.SIGCONT)
                 _replace(cluster, node)
@@ -143,10 +148,10 @@ def machine_frozen(cluster: Any, bed: Bed, rounds: int, seed: int) -> Row:  # no
     return made
 
 
-def node_then_driver_killed(cluster: Any, bed: Bed) -> Row:  # noqa: ANN401
+def node_then_driver_killed(cluster: Any, folder: Path) -> Row:  # noqa: ANN401
     """Kill a node when a quarter is done, the driver when half is done; the next run does the rest."""
     how = "2,000 photos: SIGKILL of a node's processes, later of geotag; then the next run"
-    with row("a node, then the driver killed", how) as made, bed.trial() as trial:
+    with row("a node, then the driver killed", how) as made, Bed(folder, 2000, chunk_size=20).trial() as trial:
         with _run(trial, cluster) as process:
             _wait_for_files(trial, process, 25)
             node = sorted(cluster.worker_nodes, key=_raylet)[0]
