@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Blob", "ChangedError", "Entry", "Store", "open_store"]
 
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """An object's name below the store's root, its size in bytes, version and time of writing by the store's clock."""

@@ -45,7 +45,9 @@ class StoreFiles(fsspec.AbstractFileSystem):  # type: ignore[misc]
         pattern = "/".join(parts[fixed:])
         prefix = f"{place.key}/" if place.key else ""
         found = place.store.entries(prefix)
-        return [f"{place}/{entry.name[len(prefix):]}" for entry in found if matches(entry.name[len(prefix) :], pattern)]
+        return [
+            f"{place}/{entry.name[len(prefix) :]}" for entry in found if matches(entry.name[len(prefix) :], pattern)
+        ]
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:  # noqa: ANN401
         """Return name, size, version and time of an object. Raises FileNotFoundError."""

@@ -105,7 +105,10 @@ class RayWorker:
         table = pa.ipc.open_stream(rows).read_all()
         order = self._order
         if again and self._claims.is_claimed(number):
-            return self._read_back(number, table)
+            free = self._claims.settle(number, self._stop)
+            found = read_back(order, number, table)
+            if found.datasets or not free:
+                return found
         chunk, requests = read_chunk(table, order.config.images, self._source, order.dim)
         images = self._worker.load(requests)
         with self._encoding:
@@ -119,7 +122,7 @@ class RayWorker:
         with self._committing, self._claims.claim(name, order.dim) as ours:
             if ours:
                 return self._worker.commit(number, result, effort)
-        return self._read_back(number, table)
+        return read_back(order, number, table)
 
     def stop(self) -> None:
         """Commit the finished part of what is under way, and nothing after it."""
@@ -129,10 +132,6 @@ class RayWorker:
         """End the decoding processes; an actor that is killed needs no such word, for they end with it."""
         if self._worker is not None:
             self._worker.close()
-
-    def _read_back(self, number: int, table: pa.Table) -> ChunkDone:
-        self._claims.settle(number, self._stop)
-        return read_back(self._order, number, table)
 
 
 def table_bytes(table: pa.Table) -> bytes:

@@ -4,8 +4,9 @@ So a chunk that is done twice, because its first worker was taken for lost, is c
 of a run makes sure that none of its workers commits anything from then on: a run does so at its end, and the next
 run, for one that was killed, before it plans.
 
-In a folder a claim is an empty file `staging/<run_id>/claims/<chunk>`, created exclusively and locked while its owner
-commits: the lock tells who is busy from who is gone. In an object store, see store_claims.py.
+In a folder a claim is an empty file `staging/<run_id>/claims/<chunk>`, locked while its owner commits: the lock tells
+who is busy from who is gone. Whoever has it commits if nothing of the chunk is committed. In an object store, see
+store_claims.py.
 """
 
 import contextlib
@@ -21,7 +22,7 @@ from typing import Protocol
 from geotag_batch.atomic import make_folder
 from geotag_batch.errors import LockedError, StorageError
 from geotag_batch.workspace import Workspace
-from geotag_batch.write.dataset import ChunkName
+from geotag_batch.write.dataset import ChunkName, chunk_files
 
 __all__ = ["Claims", "FolderClaims", "claims_of", "end_all_claims"]
 
@@ -38,14 +39,18 @@ class Claims(Protocol):
     def claim(self, name: ChunkName, dim: int) -> AbstractContextManager[bool]:
         """Claim a chunk for the length of a `with` block; yields whether it is ours to commit.
 
-        It is not if another worker has claimed it, or the run has ended. `dim` is the length of an embedding.
+        It is not if another worker has committed something of it, or the run has ended. `dim` is the length of an
+        embedding.
         """
 
     def is_claimed(self, number: int) -> bool:
         """Return whether some worker has claimed a chunk."""
 
-    def settle(self, number: int, give_up: Callable[[], bool]) -> None:
-        """Wait until whoever has claimed a chunk is done with it, or gone; or until `give_up` says so."""
+    def settle(self, number: int, give_up: Callable[[], bool]) -> bool:
+        """Wait until whoever has claimed a chunk is done with it, or gone; or until `give_up` says so.
+
+        Returns whether it can be claimed again, if nothing of it is committed.
+        """
 
     def end(self) -> None:
         """Let nobody claim or commit a chunk of the run any more. Raises LockedError if one does not come to an end."""
@@ -72,7 +77,7 @@ class FolderClaims:
 
     def __init__(self, workspace: Workspace, run_id: str) -> None:
         """Use the run's folder in staging/."""
-        self._run_id = run_id
+        self._workspace, self._run_id = workspace, run_id
         self._folder = workspace.staging / run_id / "claims"
 
     def open(self) -> None:
@@ -86,18 +91,19 @@ class FolderClaims:
 
     @contextmanager
     def claim(self, name: ChunkName, dim: int) -> Iterator[bool]:
-        """Create the claim and lock it."""
+        """Lock the claim, which is created if it is not there, and look whether the chunk's names are free."""
         path = self._path(name.number)
         try:
-            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+            descriptor = os.open(path, os.O_CREAT | os.O_WRONLY)
         except OSError as error:
-            if error.errno in (errno.EEXIST, errno.ENOENT, errno.ESTALE):  # NFS's word for a removed folder
+            if error.errno in (errno.ENOENT, errno.ESTALE):  # the run has ended; the latter is NFS's word for it
                 yield False
                 return
             raise StorageError(f"cannot write {path}: {error.strerror or error}", hint="mend the disk") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield os.fstat(descriptor).st_nlink > 0  # else the run was ended before it was locked
+            ended = not os.fstat(descriptor).st_nlink  # before it was locked
+            yield not ended and not any(final.exists() for final in chunk_files(self._workspace, name))
         finally:
             os.close(descriptor)
 
@@ -105,10 +111,12 @@ class FolderClaims:
         """Look for the file."""
         return self._path(number).exists()
 
-    def settle(self, number: int, give_up: Callable[[], bool]) -> None:
+    def settle(self, number: int, give_up: Callable[[], bool]) -> bool:
         """Wait for the lock."""
-        with contextlib.suppress(FileNotFoundError):  # the run has ended
-            _wait(self._path(number), give_up)
+        try:
+            return _wait(self._path(number), give_up)
+        except FileNotFoundError:  # the run has ended
+            return False
 
     def end(self) -> None:
         """Remove each claim under its lock, then the folder, in which nobody can create a file any more."""

@@ -53,14 +53,15 @@ class StoreClaims:
         """Look for the object."""
         return self._path(number).is_file()
 
-    def settle(self, number: int, give_up: Callable[[], bool]) -> None:
-        """Wait for the sums, which are committed last; then occupy what is missing."""
+    def settle(self, number: int, give_up: Callable[[], bool]) -> bool:
+        """Wait for the sums, which are committed last; then occupy what is missing, so that it cannot be claimed."""
         deadline = time.monotonic() + _PATIENCE
         while not self._is_committed(number):
             if time.monotonic() > deadline:
                 self._occupy(self._path(number))
-                return
+                break
             time.sleep(_TICK)
+        return False
 
     def end(self) -> None:
         """Occupy the names of what was claimed and not committed, and remove the claims."""

@@ -185,6 +185,15 @@ def test_of_a_chunk_whose_worker_was_lost_while_it_committed_the_rest_is_left_to
     assert not [problem for problem in verify(made.workspace).problems if RUN_1 not in problem.where]
 
 
+def test_a_chunk_whose_worker_was_lost_before_it_committed_anything_is_done_anew(archive: Make, send: Send) -> None:
+    sent = send(archive(10))
+    name = ChunkName(RUN_1, 1, sent.order.encoder_id, sent.order.head_id, None, None)
+    with claims_of(sent.workspace, RUN_1).claim(name, 512):
+        pass
+    done = sent.do(sent.worker(), 1, again=True)
+    assert (done.photos, done.predicted, done.left) == (5, 5, 0)
+
+
 def test_a_worker_that_outlives_its_run_commits_nothing(archive: Make, send: Send) -> None:
     made = archive(10)
     sent = send(made)
@@ -198,12 +207,16 @@ def test_a_worker_that_outlives_its_run_commits_nothing(archive: Make, send: Sen
     assert committed(made.workspace) == files
 
 
-def test_a_claim_is_given_once_and_to_nobody_when_the_run_has_ended(archive: Make) -> None:
+def test_a_claim_tells_who_is_busy_from_who_is_gone_and_is_given_to_nobody_when_the_run_has_ended(
+    archive: Make,
+) -> None:
     claims = claims_of(archive(1).workspace, RUN_1)
     names = [ChunkName(RUN_1, number, None, None, None, None) for number in (1, 2)]
     claims.open()
-    with claims.claim(names[0], 512) as first, claims.claim(names[0], 512) as second:
-        assert (first, second) == (True, False)
+    with claims.claim(names[0], 512) as first:
+        assert first
+        assert not claims.settle(1, lambda: True)  # its owner is busy
+    assert claims.settle(1, lambda: True)
     claims.end()
     with claims.claim(names[1], 512) as late:
         assert not late
