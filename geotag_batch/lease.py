@@ -7,6 +7,7 @@ renewed in time is given up by its holder; and its successor is told what was be
 """
 
 import json
+import logging
 import os
 import secrets
 import socket
@@ -24,6 +25,9 @@ from geotag_batch.store import ChangedError
 __all__ = ["Holder", "Lease", "acquire", "guard_of", "read_holder"]
 
 _MOST_SKEW = 900.0  # seconds; S3 refuses requests whose time is further from its own
+_RESOLUTION = 1.0  # seconds; a store's times are whole ones
+
+logger = logging.getLogger("geotag")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,7 @@ def read_holder(path: StorePath) -> Holder | None:
     except FileNotFoundError:
         return None
     holder = _parse(path, blob.data)
-    return None if holder.released or _age(blob.entry.modified) > holder.seconds else holder
+    return None if holder.released or _age(blob.entry.modified) > holder.seconds + _RESOLUTION else holder
 
 
 def acquire(path: StorePath, busy: Callable[[Holder], LockedError]) -> tuple["Lease", Holder | None]:
@@ -100,6 +104,7 @@ def acquire(path: StorePath, busy: Callable[[Holder], LockedError]) -> tuple["Le
         if age <= before.seconds:
             raise busy(before)
         if age <= before.seconds + _MOST_SKEW:
+            logger.warning("%s was left by %s; it is taken if that one is silent for %g s", path, before, before.seconds)
             time.sleep(before.seconds)
             after = store.head(path.key)
             if after.etag != blob.entry.etag:

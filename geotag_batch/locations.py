@@ -44,7 +44,8 @@ def location(text: str | Path) -> Path:
         return Path(text)
     scheme, _, rest = text.partition("://")
     bucket, _, key = rest.partition("/")
-    if "@" in bucket and scheme.lower() != "abfss":
+    userinfo = ":" in bucket or ("@" in bucket and not scheme.lower().startswith("abfs"))  # a password may hold a slash
+    if userinfo:
         raise ConfigError(
             f"a {scheme} URL has a user or password in it",
             hint="take it out: credentials come from the environment, a profile or the machine's role",
@@ -53,6 +54,7 @@ def location(text: str | Path) -> Path:
         raise ConfigError(f"{scheme}://{bucket}: names no bucket, or more than a bucket and a prefix")
     if any(part in (".", "..") for part in key.split("/")):
         raise ConfigError(f"{text}: has . or .. in it", hint="write the prefix out")
+    seen_schemes.add(scheme.lower())
     return StorePath(f"{scheme.lower()}:", bucket, *(part for part in key.split("/") if part))
 
 
@@ -63,14 +65,10 @@ class StorePath(PosixPath):
     StoreError where the store refuses or does not answer.
     """
 
-    def __init__(self, *_: str) -> None:
-        """Note the scheme; made by `location`."""
-        if self.parts:
-            seen_schemes.add(self.parts[0].rstrip(":"))
-
     def __str__(self) -> str:
-        """Return the URL."""
-        return f"{self.parts[0]}//{'/'.join(self.parts[1:])}" if len(self.parts) > 1 else super().__str__()
+        """Return the URL; of a path relative to another, that."""
+        rooted = len(self.parts) > 1 and self.parts[0].removesuffix(":") in SCHEMES and self.parts[0].endswith(":")
+        return f"{self.parts[0]}//{'/'.join(self.parts[1:])}" if rooted else super().__str__()
 
     def __fspath__(self) -> NoReturn:
         """Refuse to be taken for a file of this machine."""

@@ -124,6 +124,8 @@ def _s3_options(root: str) -> dict[str, Any]:
     options: dict[str, Any] = {}
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     if endpoint:
+        if not re.fullmatch(r"https?://[^/@:\s]+(:\d{1,5})?/*", endpoint):  # the library takes it to be right
+            raise ConfigError("AWS_ENDPOINT_URL is not http(s)://host or http(s)://host:port", hint=_HINT)
         options["endpoint"] = endpoint
     if _needs_profile():
         try:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from geotag_batch.store import open_store
+from tests.run.conftest import archive  # noqa: F401  a fixture
 from tests.stores.server import Server, environment, serve
 
 _numbers = itertools.count(1)
