@@ -33,7 +33,7 @@ def test_a_prune_that_is_killed_is_finished_by_doing_it_again(bed: Bed) -> None:
 
 
 def test_the_other_commands_that_are_killed_are_finished_by_doing_them_again(bed: Bed) -> None:
-    check(commands.commands_killed(bed, every=60))
+    check(commands.commands_killed(bed, every=15, first=1))
 
 
 def test_after_a_power_cut_every_disk_that_may_be_left_is_completed(bed: Bed) -> None:
