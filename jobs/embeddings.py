@@ -28,15 +28,19 @@ def command() -> None:
 @click.option("--encoder", metavar="NAME", help="Whose vectors these are, where FILES do not say: openai, head (that "
               "of the head in use) or an encoder_id known here.")  # fmt: skip
 @click.option("--replace", is_flag=True, help="Take vectors that differ from stored ones, which stay otherwise.")
+@click.option("--check", is_flag=True, help="Encode some of the photos with the configured encoder first, and refuse "
+              "other vectors than it makes.")  # fmt: skip
 @log_format_option
-def import_(workspace: Workspace, files: tuple[Path, ...], encoder: str | None, replace: bool, log_format: str) -> None:
+def import_(
+    workspace: Workspace, files: tuple[Path, ...], encoder: str | None, replace: bool, check: bool, log_format: str
+) -> None:
     """Commit the vectors of FILES, JSON lines (.gz too) or Parquet (.parquet), as embeddings.
 
     A line has gridimage_id, type (image or title) and embedding: base64 of float32, little endian. Lines that cannot be
     used go to rejected/, with the reason. An import that was interrupted is finished by the same command.
     """
     configure_logging(log_format)
-    done = import_embeddings(workspace, configured(workspace), files, encoder, replace=replace)
+    done = import_embeddings(workspace, configured(workspace), files, encoder, replace=replace, check=check)
     _print_import(workspace, done)
     sys.exit(done.record.exit_code)
 
@@ -65,6 +69,8 @@ def _print_import(workspace: Workspace, done: ImportedVectors) -> None:
     if done.images_only or done.titles_only:
         say(f"  photos without the other vector: {done.images_only:,} have an image alone, "
             f"{done.titles_only:,} a title; a backfill encodes what the head needs")  # fmt: skip
+    if done.checked:
+        say(f"  checked: {done.checked}")
     if done.compared:
         say(f"  {done.compared:,} vectors agreed with stored ones of the same photos")
     for why, count in done.refused.most_common():

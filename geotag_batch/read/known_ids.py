@@ -46,10 +46,14 @@ class KnownIds:
         return self._blocks[seen != 0], seen[seen != 0]
 
     def ranges(self, photos: int) -> NDArray[np.int64]:
-        """Return the first ids of ranges that each hold up to about `photos` of the catalogue's; all ids are in one."""
-        counts = np.cumsum(np.bitwise_count(self._bits).astype(np.int64))
-        starts = self._blocks[np.flatnonzero(np.diff(counts // max(photos, 1), prepend=0))] * 64
-        return np.unique(np.concatenate([[0], starts]).astype(np.int64))
+        """Return the first ids of ranges that each hold up to `photos` of the catalogue's; every id is in one."""
+        before = np.concatenate([[0], np.cumsum(np.bitwise_count(self._bits).astype(np.int64))])
+        starts = [0]
+        for count in range(photos, int(before[-1]), photos):
+            block = int(np.searchsorted(before, count, "right")) - 1
+            places = np.flatnonzero(self._bits[block] >> np.arange(64, dtype=np.uint64) & _ONE)
+            starts.append(int(self._blocks[block]) * 64 + int(places[count - before[block]]))
+        return np.array(starts, np.int64)
 
     def _find(self, ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
         """Return the place of each id's block, -1 where there is none, and the id's bit in it."""

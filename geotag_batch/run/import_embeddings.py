@@ -2,7 +2,7 @@
 
 ::
 
-    read/vector_lines.py, vector_parquet.py ──▶ refused lines to rejected/
+    incoming_vectors.py: read/vector_lines.py, read/vector_parquet.py ──▶ refused lines to rejected/
         └─▶ read/vector_spool.py: by ranges of ids ──▶ imported_rows.py: beside what is stored ──▶ write/dataset.py
 
 The file is read to its end before anything is committed, for images and titles may stand anywhere in it. Then chunk
@@ -15,29 +15,28 @@ import shutil
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from geotag_batch.atomic import make_folder, publish
+from geotag_batch.atomic import make_folder
 from geotag_batch.catalogue import steady_catalogue
 from geotag_batch.config import Config
 from geotag_batch.duck import Connection, fetch_arrow, storage_trouble
-from geotag_batch.errors import GeotagError, InputError
-from geotag_batch.read.ingest import RejectedLines
+from geotag_batch.encode.encoder import Encoder
+from geotag_batch.errors import GeotagError
 from geotag_batch.read.known_ids import KnownIds
 from geotag_batch.read.photos import open_catalogue
-from geotag_batch.read.vector_batch import Expected, Refuse, VectorBatch
-from geotag_batch.read.vector_lines import read_vector_lines
-from geotag_batch.read.vector_parquet import read_vector_parquet
+from geotag_batch.read.vector_batch import Expected
 from geotag_batch.read.vector_spool import VectorSpool, read_spooled
+from geotag_batch.run.check_vectors import check_vectors, checking_encoder
 from geotag_batch.run.imported_rows import Merged, merge_vectors
+from geotag_batch.run.incoming_vectors import IncomingVectors
 from geotag_batch.run.leftovers import remove_leftovers
 from geotag_batch.run.lock import hold_lock
 from geotag_batch.run.report import RunReporter
@@ -53,8 +52,6 @@ __all__ = ["ImportedVectors", "import_embeddings"]
 
 _TITLES_AHEAD = 32  # chunks whose titles are fetched at once: a catalogue in no order is read in full for each time
 _LAST_ID = 2**63 - 1
-_HOPELESS = 10_000  # refused lines, with none taken, after which the rest is not looked at
-_SHOWN = 300  # bytes of a refused line that are kept: 16 million of them would otherwise be 45 GB
 
 
 @dataclass(slots=True)
@@ -63,7 +60,8 @@ class ImportedVectors:
 
     `vectors` that could be used are the sum of `taken`, `known` (stored just so) and `kept` (stored otherwise, and left
     as it is); `refused` counts lines by reason. `images_only` and `titles_only` are photos, of those written, without
-    the other vector. `compared` vectors were held against stored ones of the same photos.
+    the other vector. `compared` vectors were held against stored ones of the same photos; `checked` says what
+    encoding some of the photos has shown.
     """
 
     record: RunRecord
@@ -74,18 +72,26 @@ class ImportedVectors:
     images_only: int = 0
     titles_only: int = 0
     compared: int = 0
+    checked: str | None = None
     refused: Counter[str] = field(default_factory=Counter)
     rejected_file: Path | None = None
 
 
 def import_embeddings(
-    workspace: Workspace, config: Config, paths: Sequence[Path], encoder: str | None = None, *, replace: bool = False
+    workspace: Workspace,
+    config: Config,
+    paths: Sequence[Path],
+    encoder: str | None = None,
+    *,
+    replace: bool = False,
+    check: bool = False,
 ) -> ImportedVectors:
     """Commit the vectors of JSON lines (.gz too) or Parquet files as embeddings of `encoder`.
 
-    `encoder` is openai, head or an encoder_id that is known here; None if the files say it themselves. Vectors that are
-    stored already stay, unless `replace`. Lines that cannot be used go to rejected/ first. The record's `status` tells
-    how it ended: "stopped" by a signal, the rest being done by the same call again.
+    `encoder` is openai, head or an encoder_id that is known here; None if the files say it themselves. With `check` the
+    configured encoder is loaded, it is the one that is meant, and a few photos are encoded and compared first. Vectors
+    that are stored already stay, unless `replace`. Lines that cannot be used go to rejected/ first. The record's
+    `status` tells how it ended: "stopped" by a signal, the rest being done by the same call again.
 
     Raises UsageError, InputError (a file cannot be read, or no line of it used), EncoderError (vectors stored for the
     same photos are not like these), CatalogueError, HeadError, LockedError, StorageError.
@@ -93,6 +99,8 @@ def import_embeddings(
     with hold_lock(workspace), ExitStack() as tools:
         remove_leftovers(workspace)
         encoder_id = None if encoder is None else named_encoder(workspace, config, encoder)
+        loaded = checking_encoder(workspace, config, encoder_id) if check else None
+        encoder_id = loaded.encoder_id if loaded is not None else encoder_id
         expected = Expected(encoder_id, lambda known: known_length(workspace, known))
         with storage_trouble(workspace.root):
             with steady_catalogue(workspace, config):
@@ -100,105 +108,52 @@ def import_embeddings(
                 tools.callback(connection.close)
                 blocks = fetch_arrow(connection, "exchange", "known")
             known = KnownIds(blocks["block"].to_numpy(), blocks["bits"].to_numpy())
-            job = _Import(workspace, config, connection, known, expected, replace)
-            return job.run(paths, tools)
+            job = _Import(workspace, config, connection, replace, loaded)
+            return job.run(paths, IncomingVectors(known, expected), tools)
 
 
 class _Import:
     """One import under way; the caller holds the lock."""
 
     def __init__(
-        self,
-        workspace: Workspace,
-        config: Config,
-        connection: Connection,
-        known: KnownIds,
-        expected: Expected,
-        replace: bool,
+        self, workspace: Workspace, config: Config, connection: Connection, replace: bool, encoder: Encoder | None
     ) -> None:
-        self._workspace, self._config, self._connection = workspace, config, connection
-        self._known, self._expected, self._replace = known, expected, replace
+        """Begin with nothing done; `encoder` is what the vectors are checked with, if at all."""
+        self._encoder = encoder
+        self._workspace, self._config, self._connection, self._replace = workspace, config, connection, replace
         now = utc_now()
-        run_id = new_run_id(workspace)
-        self.done = ImportedVectors(RunRecord(run_id, "import", "running", now, now, 0))
-        self._folder = workspace.staging / run_id / "vectors"
+        self.done = ImportedVectors(RunRecord(new_run_id(workspace), "import", "running", now, now, 0))
+        self._folder = workspace.staging / self.done.record.run_id
         self._started = time.monotonic()
 
-    def run(self, paths: Sequence[Path], tools: ExitStack) -> ImportedVectors:
+    def run(self, paths: Sequence[Path], incoming: IncomingVectors, tools: ExitStack) -> ImportedVectors:
         """Spool, then commit."""
-        make_folder(self._folder)
-        tools.callback(shutil.rmtree, self._folder.parent, ignore_errors=True)
-        spool = VectorSpool(self._folder, self._known.ranges(self._config.run.chunk_size))
-        stop = Stop()
+        make_folder(self._folder / "vectors")
+        tools.callback(shutil.rmtree, self._folder, ignore_errors=True)
+        spool = VectorSpool(self._folder / "vectors", incoming.known.ranges(self._config.run.chunk_size))
+        stop, done = Stop(), self.done
         with stop.listening():
-            if not self._spool(paths, spool, stop):
-                return self._finished(stop)
-            blocks, bits = self._known.seen_blocks()
-            photos = int(np.bitwise_count(bits).sum())
-            self.done.record = replace(
-                self.done.record,
-                pending=photos,
-                encoder_id=self._expected.encoder_id,
+            whole = incoming.read(self._workspace, paths, spool, self._folder, stop)
+            done.vectors, done.refused, done.rejected_file = incoming.vectors, incoming.refused, incoming.rejected_file
+            blocks, bits = incoming.known.seen_blocks()
+            done.record = replace(
+                done.record,
+                pending=int(np.bitwise_count(bits).sum()),
+                encoder_id=incoming.expected.encoder_id,
                 options={"files": " ".join(path.name for path in paths)},
             )
-            stored = self._stored()
-            if stored is not None:
-                self.done.compared = refuse_other_encoder(stored, spool, blocks, bits)
-            self._commit_all(spool, stored, stop)
+            if whole and incoming.vectors:
+                stored = self._stored(incoming.expected)
+                if stored is not None:
+                    done.compared = refuse_other_encoder(stored, spool, blocks, bits)
+                if self._encoder is not None:
+                    done.checked = check_vectors(self._workspace, self._config, self._connection, spool, self._encoder)
+                self._commit_all(spool, stored, stop)
         return self._finished(stop)
 
-    def _spool(self, paths: Sequence[Path], spool: VectorSpool, stop: Stop) -> bool:
-        """Read the files; return whether that came to its end."""
-        lines = self._folder.parent / "rejected.tsv"
-        with RejectedLines(lines) as rejected:
-            for path in paths:
-                for batch in self._read(path, rejected):
-                    spool.add(batch)
-                    self.done.vectors += len(batch)
-                    if stop():
-                        return False
-            spool.flush()
-        if rejected.count:
-            stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-            final = self._workspace.rejected / f"embeddings-{stamp}.tsv"
-            publish(lambda staged: shutil.copyfile(lines, staged), final, self._folder.parent)
-            self.done.rejected_file = final
-        if rejected.count and not self.done.vectors:
-            reason, _ = self.done.refused.most_common(1)[0]
-            raise InputError(
-                f"{', '.join(map(str, paths))}: no line can be used, most because: {reason}",
-                hint=f"they are in {self.done.rejected_file}, with the reason",
-            )
-        return True
-
-    def _read(self, path: Path, rejected: RejectedLines) -> Iterator[VectorBatch]:
-        """Yield what can be used of one file."""
-
-        def refuse(number: int, reason: str, text: bytes) -> None:
-            self.done.refused[reason] += 1
-            rejected.add(path, number, reason, text[:_SHOWN])
-
-        read = read_vector_parquet if path.suffix.lower() in (".parquet", ".pq") else read_vector_lines
-        for batch in read(path, self._expected, refuse):
-            yield self._usable(batch, refuse)
-            if not self.done.vectors and rejected.count >= _HOPELESS:
-                break
-
-    def _usable(self, batch: VectorBatch, refuse: Refuse) -> VectorBatch:
-        """Return the batch in float16, without the vectors that cannot be used."""
-        with np.errstate(over="ignore"):  # a value that float16 does not hold becomes infinite
-            batch = replace(batch, vectors=batch.vectors.astype(np.float16))
-        good = np.isfinite(batch.vectors).all(axis=1)
-        batch = _without(batch, ~good, "has values that are not finite in float16", refuse)
-        good = (batch.vectors != 0).any(axis=1)
-        batch = _without(batch, ~good, "is zero throughout in float16, as what stands for no vector is", refuse)
-        batch = _without(batch, ~self._known.knows(batch.ids), "the catalogue has no such photo", refuse)
-        first = self._known.take(batch.ids, batch.is_title)
-        return _without(batch, ~first, "the photo has had a vector of this type already", refuse)
-
-    def _stored(self) -> StoredEmbeddings | None:
+    def _stored(self, expected: Expected) -> StoredEmbeddings | None:
         """Return what is stored of the encoder; None if there is nothing."""
-        encoder_id, dim = self._expected.encoder_id, self._expected.dim
+        encoder_id, dim = expected.encoder_id, expected.dim
         if encoder_id is None or dim is None or encoder_id not in stored_encoders(self._workspace):
             return None
         return StoredEmbeddings(self._connection, self._workspace, encoder_id, dim)
@@ -239,8 +194,8 @@ class _Import:
         if not record.chunks:
             write_run_record(self._workspace, record)
         name = ChunkName(record.run_id, record.chunks + 1, record.encoder_id, None, None, None)
-        nothing = merged.table.schema.empty_table()
-        commit_chunk(self._workspace, name, ChunkTables(merged.table, nothing, nothing, self._expected.length(0)))
+        nothing, dim = merged.table.schema.empty_table(), merged.table.schema.field("image_embedding").type.list_size
+        commit_chunk(self._workspace, name, ChunkTables(merged.table, nothing, nothing, dim))
         done.record = replace(
             record,
             updated_at=utc_now(),
@@ -273,12 +228,6 @@ class _Import:
         )
         if self.done.record.chunks:  # a run with nothing to do leaves no record
             write_run_record(self._workspace, self.done.record)
-
-
-def _without(batch: VectorBatch, bad: NDArray[np.bool_], reason: str, refuse: Refuse) -> VectorBatch:
-    for row in np.flatnonzero(bad).tolist():
-        refuse(int(batch.numbers[row]), reason, batch.texts[row])
-    return batch.keep(~bad)
 
 
 class _Titles:

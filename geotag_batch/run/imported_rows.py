@@ -11,7 +11,7 @@ from geotag_batch.run.stored_range import StoredRange
 from geotag_batch.run.tables import vector_column
 from geotag_batch.schema import load_schema
 
-__all__ = ["Merged", "merge_vectors"]
+__all__ = ["Merged", "NewVectors", "merge_vectors"]
 
 IMPORTED = "imported"
 """The precision of a vector whose file does not say in which number format it was made."""
@@ -43,7 +43,7 @@ def merge_vectors(
     ids = np.unique(staged["gridimage_id"].to_numpy())
     old = _Old.of(stored, ids, _dim(staged))
     now = _aligned(titles, "title_hash", ids)
-    image, title = (_New.of(staged, ids, kind) for kind in (False, True))
+    image, title = (NewVectors.of(staged, ids, kind) for kind in (False, True))
     hashes = np.where(_missing(title.texts), now, title.texts)
     image_same = image.same_as(old.image, old.has_image)
     title_same = title.same_as(old.title, old.has_title) & (hashes == old.title_hash)
@@ -76,7 +76,7 @@ def merge_vectors(
 
 
 @dataclass(frozen=True, slots=True)
-class _New:
+class NewVectors:
     """What comes in of one kind for n photos: `texts` are title hashes or image signatures, None where not said."""
 
     has: NDArray[np.bool_]
@@ -85,7 +85,8 @@ class _New:
     precision: NDArray[np.object_]
 
     @classmethod
-    def of(cls, staged: pa.Table, ids: NDArray[np.int64], is_title: bool) -> "_New":
+    def of(cls, staged: pa.Table, ids: NDArray[np.int64], is_title: bool) -> "NewVectors":
+        """Return what `staged` (read/vector_spool.py) has of one kind for `ids` (n,), which hold all of its photos."""
         part = staged.filter(pc.equal(staged["is_title"], is_title))
         rows = np.searchsorted(ids, part["gridimage_id"].to_numpy())
         dim, count = _dim(staged), len(ids)
@@ -144,7 +145,7 @@ class _Old:
         return old
 
 
-def _precisions(take_image: NDArray[np.bool_], image: _New, title: _New, old: _Old) -> NDArray[np.object_]:
+def _precisions(take_image: NDArray[np.bool_], image: NewVectors, title: NewVectors, old: _Old) -> NDArray[np.object_]:
     """Return what is said of a row's making: that of its image vector, or of the title's where there is none."""
     of_image, of_title = (np.where(_missing(new.precision), IMPORTED, new.precision) for new in (image, title))
     return np.where(take_image, of_image, np.where(_missing(old.precision), of_title, old.precision))
