@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -127,10 +128,10 @@ def make_workspace(folder: Path, photos: int, *, filled: bool) -> Workspace:
             rows = slice(first, min(first + _CHUNK, photos))
             tables = _chunk(np.arange(rows.start + 1, rows.stop + 1), chance, head.policy.policy_id)
             commit_chunk(workspace, replace(name, number=number), tables)
-        done = {"photos": photos, "predicted": photos, "embedded": photos, "pending": photos, "exit_code": 0}
+        done: dict[str, Any] = dict.fromkeys(("photos", "predicted", "embedded", "pending"), photos)
         write_run_record(
             workspace,
-            RunRecord(_RUN, "backfill", "done", _AT, _AT, finished_at=_AT + timedelta(hours=1), **done),  # type: ignore[arg-type]
+            RunRecord(_RUN, "backfill", "done", _AT, _AT, exit_code=0, finished_at=_AT + timedelta(hours=1), **done),
         )
     return workspace
 

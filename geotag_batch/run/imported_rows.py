@@ -167,7 +167,8 @@ def _aligned(titles: pa.Table, name: str, ids: NDArray[np.int64]) -> NDArray[np.
 
 
 def _missing(values: NDArray[np.object_]) -> NDArray[np.bool_]:
-    return np.equal(values, None)
+    missing: NDArray[np.bool_] = values == None  # noqa: E711  value by value
+    return missing
 
 
 def _dim(staged: pa.Table) -> int:

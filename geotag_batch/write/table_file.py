@@ -172,7 +172,7 @@ def _base64(raw: NDArray[np.uint8]) -> pa.StringArray:
     filling = -width % 3
     filled = np.zeros((count, width + filling), np.uint8)
     filled[:, :width] = raw
-    encoded = np.frombuffer(binascii.b2a_base64(filled, newline=False), np.uint8).reshape(count, -1)
+    encoded = np.frombuffer(binascii.b2a_base64(filled.data, newline=False), np.uint8).reshape(count, -1)
     text = np.full((count, encoded.shape[1] + 2), ord('"'), np.uint8)
     text[:, 1:-1] = encoded
     if filling:

@@ -15,8 +15,8 @@ Geotag = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def geotag(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Geotag:
     """Run a command in a workspace with the small archive; return exit code, output and errors."""
-    config, _, _ = write_archive(workspace)
-    set_key(workspace, "head.current", config.head.current)
+    _, current, _ = write_archive(workspace)
+    set_key(workspace, "head.current", current)
 
     def run(*words: str) -> tuple[int, str, str]:
         monkeypatch.setattr("sys.argv", ["geotag", *words, "-C", str(workspace.root)])

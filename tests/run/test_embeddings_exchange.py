@@ -358,7 +358,7 @@ def run(root, die_at):
     os._exit(0)
 
 template = Path(sys.argv[1])
-for number in range(1, 99):
+for number in range(2, 7):
     root = template.with_name(f"killed-{number}")
     copytree(template, root)
     codes = []
@@ -368,12 +368,10 @@ for number in range(1, 99):
             run(root, die_at)
         codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     print(number, *codes)
-    if codes[0] == 0 or (root / "review.duckdb").exists() and number > 7:
-        break
 """
 
 
-def test_an_import_killed_at_any_rename_and_run_again_neither_loses_nor_doubles(photos: Workspace) -> None:
+def test_an_import_killed_between_any_two_commits_and_run_again_neither_loses_nor_doubles(photos: Workspace) -> None:
     lines = [line(photo, kind) for kind in ("image", "title") for photo in (1, 2, 7)]
     path = write(photos, *lines)
     ended = subprocess.run(
@@ -385,13 +383,12 @@ def test_an_import_killed_at_any_rename_and_run_again_neither_loses_nor_doubles(
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     outcomes = [tuple(map(int, row.split())) for row in ended.stdout.splitlines()]
-    assert [codes for _, *codes in outcomes] == [[9, 0]] * (len(outcomes) - 1) + [[0, 0]]
-    assert len(outcomes) > 5, "a run record, and for each of two chunks a file, its sum and the record"
+    # After the run's record come, for each of two chunks, its file, its sum and the record again.
+    assert outcomes == [(number, 9, 0) for number in range(2, 7)]
     import_embeddings(photos, load_config(photos, {}), [path], "openai")
     expected = embeddings(photos)
     for number, *_ in outcomes:
         killed = Workspace(photos.root.with_name(f"killed-{number}"))
         assert embeddings(killed) == expected
-        rows = rows_of(killed, "SELECT embedded FROM coverage")
-        assert rows == [(3,)]
+        assert rows_of(killed, "SELECT embedded FROM coverage") == [(3,)]
         assert verify(killed).problems == []

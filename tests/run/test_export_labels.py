@@ -72,7 +72,7 @@ def read(path: Path, columns: str = "gridimage_id, label, score") -> Rows:
         ".parquet": f"'{path}'",
     }[path.suffixes[0]]
     with duckdb.connect() as connection:
-        rows = connection.execute(f"SELECT {columns} FROM {reader}").fetchall()
+        rows = connection.execute(f"SELECT {columns.replace('score', 'CAST(score AS FLOAT)')} FROM {reader}").fetchall()
     return [(int(row[0]), row[1], None if row[2] is None else float(row[2]), *row[3:]) for row in rows]
 
 
@@ -88,7 +88,7 @@ def export(
 ) -> tuple[ExportedLabels, Rows]:
     out = workspace.root.parent / name
     done = export_labels(workspace, config, str(out), LabelExport(**wanted))
-    return done, rounded(read(out, "*"))
+    return done, rounded(read(out, f"gridimage_id, label, score{', source' if wanted.get('with_source') else ''}"))
 
 
 def test_every_form_holds_the_same_rows(workspace: Workspace, config: Config) -> None:
