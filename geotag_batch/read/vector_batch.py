@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from geotag_batch.errors import InputError
 from geotag_batch.fingerprint import safe_name
 
-__all__ = ["Expected", "Refuse", "VectorBatch", "Vectors32"]
+__all__ = ["Expected", "Refuse", "VectorBatch", "Vectors", "Vectors32"]
 
 Refuse = Callable[[int, str, bytes], None]
 """Called with the number of a line, the reason why it is not taken, and its text."""

@@ -86,7 +86,7 @@ class _Batch:
 
 def _object(line: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(line)
+        found = json.loads(str(line, "utf-8"))
     except (ValueError, RecursionError) as error:
         raise _Refused("is not valid JSON") from error
     if not isinstance(found, dict):
@@ -160,11 +160,12 @@ def _title_hash(found: dict[str, Any]) -> str | None:
 
 
 def _text(found: dict[str, Any], name: str) -> str | None:
-    value = found.get(name)
+    value: str | None = found.get(name)
     if value is not None and not isinstance(value, str):
         raise _Refused(f"{name} is no text")
-    try:
-        value and value.encode()
-    except UnicodeEncodeError as error:
-        raise _Refused(f"{name} is no text") from error
+    if value is not None and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:  # half of a surrogate pair, which JSON can spell
+            raise _Refused(f"{name} is no text") from error
     return value

@@ -14,7 +14,7 @@ from geotag_batch.atomic import publish
 from geotag_batch.errors import InputError
 from geotag_batch.read.ingest import RejectedLines
 from geotag_batch.read.known_ids import KnownIds
-from geotag_batch.read.vector_batch import Expected, Refuse, VectorBatch
+from geotag_batch.read.vector_batch import Expected, Refuse, VectorBatch, Vectors
 from geotag_batch.read.vector_lines import read_vector_lines
 from geotag_batch.read.vector_parquet import read_vector_parquet
 from geotag_batch.read.vector_spool import VectorSpool
@@ -105,11 +105,17 @@ class IncomingVectors:
 
 def _refuse_normalised(batch: VectorBatch) -> None:
     """Raise InputError if all vectors have length 1, as no encoder's here have: they are kept raw."""
-    if len(batch) >= _ENOUGH and (np.abs(np.linalg.norm(batch.vectors, axis=1) - 1) < 1e-3).all():
+    if len(batch) < _ENOUGH or not _have_length_1(batch.vectors[:_ENOUGH]):
+        return
+    if _have_length_1(batch.vectors):
         raise InputError(
             f"the vectors of lines {batch.numbers[0]} to {batch.numbers[-1]} all have length 1: they were normalised",
             hint="import what the encoder gives (encode_image, encode_text); heads are trained on raw vectors",
         )
+
+
+def _have_length_1(vectors: Vectors) -> bool:
+    return bool((np.abs(np.linalg.norm(vectors, axis=1) - 1) < 1e-3).all())
 
 
 def _without(batch: VectorBatch, bad: NDArray[np.bool_], reason: str, refuse: Refuse) -> VectorBatch:

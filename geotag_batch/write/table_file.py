@@ -27,7 +27,7 @@ from geotag_batch.errors import UsageError
 __all__ = ["Destination", "TableSink", "destination", "json_lines", "write_tables"]
 
 _ENDINGS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
-_GZIP_LEVEL = 6  # as gzip's own; JSON lines of labels become a twelfth at some 30 MB/s
+_GZIP_LEVEL = 4  # base64 of vectors: 55 MB/s for 4 % more bytes than at level 6, which makes 13 MB/s
 
 
 @dataclass(frozen=True, slots=True)

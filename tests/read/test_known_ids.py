@@ -1,7 +1,7 @@
 """Which photos the catalogue has, by bits, as sets have it."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geotag_batch.read.known_ids import KnownIds
@@ -17,6 +17,7 @@ def known(catalogue: list[int]) -> KnownIds:
     return KnownIds(np.array(blocks, np.int64), np.array([bits[block] for block in blocks], np.uint64))
 
 
+@settings(max_examples=40)
 @given(ids, ids, st.lists(st.booleans(), min_size=1))
 def test_ids_are_known_and_taken_once_a_kind(catalogue: list[int], asked: list[int], kinds: list[bool]) -> None:
     photos = known(catalogue)
@@ -38,6 +39,7 @@ def test_ids_are_known_and_taken_once_a_kind(catalogue: list[int], asked: list[i
     assert marked == {photo for photo, _ in seen}
 
 
+@settings(max_examples=40)
 @given(ids, st.integers(1, 70))
 def test_ranges_hold_up_to_so_many_photos_each_and_every_id_is_in_one(catalogue: list[int], photos: int) -> None:
     starts = known(catalogue).ranges(photos)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geotag_batch.write.table_file import json_lines, text_of
@@ -16,6 +16,7 @@ text = st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=9)
 number = st.none() | st.floats(width=32, allow_nan=False, allow_infinity=False)
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(-(2**63), 2**63 - 1), text, number), max_size=20))
 def test_each_line_is_the_row(rows: list[tuple[int, Any, Any]]) -> None:
     schema = pa.schema([("id", pa.int64()), ("some text", pa.string()), ("score", pa.float32())])
