@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from geotag_batch.config import set_key
 from geotag_batch.predict.head import HeadDraft, save_head
@@ -136,7 +137,7 @@ def make_workspace(folder: Path, photos: int, *, filled: bool) -> Workspace:
     return workspace
 
 
-def _chunk(ids: np.ndarray, chance: np.random.Generator, policy: str) -> ChunkTables:  # type: ignore[type-arg]
+def _chunk(ids: NDArray[np.int64], chance: np.random.Generator, policy: str) -> ChunkTables:
     count = len(ids)
     vectors = [chance.standard_normal((count, _DIM), np.float32).astype(np.float16) for _ in range(2)]
     every, text = np.ones(count, np.bool_), pa.array(["d41d8cd98f00b204e9800998ecf8427e"] * count)

@@ -94,9 +94,9 @@ class IncomingVectors:
         _refuse_normalised(batch)
         with np.errstate(over="ignore"):  # a value that float16 does not hold becomes infinite
             batch = replace(batch, vectors=batch.vectors.astype(np.float16))
-        finite: NDArray[np.bool_] = np.isfinite(batch.vectors).all(axis=1)
+        finite = np.asarray(np.isfinite(batch.vectors).all(axis=1))
         batch = _without(batch, ~finite, "has values that are not finite in float16", refuse)
-        zero: NDArray[np.bool_] = (batch.vectors == 0).all(axis=1)
+        zero = np.asarray(np.logical_not(batch.vectors).all(axis=1))
         batch = _without(batch, zero, "is zero throughout in float16, as what stands for no vector is", refuse)
         batch = _without(batch, ~self.known.knows(batch.ids), "the catalogue has no such photo", refuse)
         first = self.known.take(batch.ids, batch.is_title)
