@@ -23,6 +23,7 @@ from geotag_batch.read.vector_batch import Expected, Refuse, VectorBatch, Vector
 __all__ = ["read_vector_parquet"]
 
 _ROWS = 4096
+_BUFFER = 1 << 20
 _TEXTS = ("type", "title", "title_hash", "image_signature", "precision", "encoder_id")
 
 
@@ -33,7 +34,8 @@ def read_vector_parquet(path: Path, expected: Expected, refuse: Refuse) -> Itera
     encoder its vectors are of.
     """
     try:
-        file = pq.ParquetFile(path, page_checksum_verification=True)
+        # Without a buffer a row group is read whole, and one may be as large as the file.
+        file = pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False, page_checksum_verification=True)
         columns = _columns(path, file.schema_arrow)
         first = 1
         for rows in file.iter_batches(_ROWS, columns=columns):
