@@ -10,7 +10,7 @@ from geotag_batch.config import Config
 from geotag_batch.duck import connect, storage_trouble
 from geotag_batch.errors import UsageError
 from geotag_batch.predict.head import current_head_info
-from geotag_batch.run.stored_range import StoredEmbeddings, StoredRange
+from geotag_batch.run.stored_range import StoredRange, StoredRanges
 from geotag_batch.run.tables import vector_column
 from geotag_batch.run.vector_encoder import known_length, named_encoder, stored_encoders
 from geotag_batch.workspace import Workspace
@@ -50,7 +50,7 @@ def export_embeddings(
         storage_trouble(workspace.root),
         connect(memory_limit=config.run.memory_limit, spill=workspace.cache) as opened,
     ):
-        stored = StoredEmbeddings(opened, workspace, encoder_id, dim)
+        stored = StoredRanges(opened, workspace, encoder_id, dim)
 
         def write(sink: TableSink) -> None:
             for part in stored.ranges(_PHOTOS):

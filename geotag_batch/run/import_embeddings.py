@@ -41,7 +41,7 @@ from geotag_batch.run.leftovers import remove_leftovers
 from geotag_batch.run.lock import hold_lock
 from geotag_batch.run.report import RunReporter
 from geotag_batch.run.stop import Stop
-from geotag_batch.run.stored_range import StoredEmbeddings
+from geotag_batch.run.stored_range import StoredRanges
 from geotag_batch.run.vector_encoder import known_length, named_encoder, refuse_other_encoder, stored_encoders
 from geotag_batch.run.views import refresh_views
 from geotag_batch.workspace import Workspace
@@ -151,14 +151,14 @@ class _Import:
                 self._commit_all(spool, stored, stop)
         return self._finished(stop)
 
-    def _stored(self, expected: Expected) -> StoredEmbeddings | None:
+    def _stored(self, expected: Expected) -> StoredRanges | None:
         """Return what is stored of the encoder; None if there is nothing."""
         encoder_id, dim = expected.encoder_id, expected.dim
         if encoder_id is None or dim is None or encoder_id not in stored_encoders(self._workspace):
             return None
-        return StoredEmbeddings(self._connection, self._workspace, encoder_id, dim)
+        return StoredRanges(self._connection, self._workspace, encoder_id, dim)
 
-    def _commit_all(self, spool: VectorSpool, stored: StoredEmbeddings | None, stop: Stop) -> None:
+    def _commit_all(self, spool: VectorSpool, stored: StoredRanges | None, stop: Stop) -> None:
         """Commit range after range, until there are no more or `stop` says so."""
         reporter = RunReporter(self.done.record.pending)
         titles = _Titles(self._connection, spool.starts)

@@ -11,7 +11,7 @@ from geotag_batch.duck import Connection, dataset_relation, fetch_arrow
 from geotag_batch.read.stored import Vectors, read_vectors
 from geotag_batch.workspace import Workspace
 
-__all__ = ["StoredEmbeddings", "StoredRange"]
+__all__ = ["StoredRange", "StoredRanges"]
 
 _COLUMNS = ("gridimage_id", "title_hash", "image_signature", "precision", "run_id")
 
@@ -25,7 +25,7 @@ class StoredRange:
     vectors: Vectors
 
 
-class StoredEmbeddings:
+class StoredRanges:
     """What is stored of `encoder_id`; `dim` is the length of its vectors.
 
     Files that are committed later are seen where their photos are asked for later.

@@ -6,16 +6,16 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from geotag_batch.config import Config
 from geotag_batch.encode.identity import OPENAI_ENCODER_ID
-from geotag_batch.errors import EncoderError, HeadError, StorageError, UsageError
+from geotag_batch.errors import EncoderError, HeadError, UsageError
 from geotag_batch.predict.head import current_head_info, list_heads
+from geotag_batch.read.stored import vector_length
 from geotag_batch.read.vector_spool import VectorSpool, read_spooled
 from geotag_batch.run.canary import REFUSED
-from geotag_batch.run.stored_range import StoredEmbeddings
+from geotag_batch.run.stored_range import StoredRanges
 from geotag_batch.workspace import Workspace
 
 __all__ = ["known_length", "named_encoder", "refuse_other_encoder", "stored_encoders"]
@@ -55,10 +55,7 @@ def known_length(workspace: Workspace, encoder_id: str) -> int | None:
     """
     path = next((workspace.embeddings / f"encoder={encoder_id}").glob("[0-9]*Z-*.parquet"), None)
     if path is not None:
-        try:
-            return int(pq.read_schema(path).field("image_embedding").type.list_size)
-        except (OSError, KeyError, AttributeError, pa.ArrowException) as error:
-            raise StorageError(f"{path}: cannot be read: {error}", hint="run `geotag verify`") from error
+        return vector_length(path)
     if encoder_id == OPENAI_ENCODER_ID:
         return _OPENAI_DIM
     return _head_lengths(workspace).get(encoder_id)
@@ -72,7 +69,7 @@ def _head_lengths(workspace: Workspace) -> dict[str, int]:
 
 
 def refuse_other_encoder(
-    stored: StoredEmbeddings, spool: VectorSpool, blocks: NDArray[np.int64], bits: NDArray[np.uint64]
+    stored: StoredRanges, spool: VectorSpool, blocks: NDArray[np.int64], bits: NDArray[np.uint64]
 ) -> int:
     """Compare vectors that arrive with stored ones of the same photos; return how many were compared.
 
