@@ -11,6 +11,7 @@ finished by starting it again.
 """
 
 import contextlib
+import shlex
 import shutil
 import signal
 import time
@@ -140,7 +141,10 @@ class _Import:
                 done.record,
                 pending=int(np.bitwise_count(bits).sum()),
                 encoder_id=incoming.expected.encoder_id,
-                options={"files": " ".join(path.name for path in paths)},
+                options={
+                    "files": shlex.join(str(path.absolute()) for path in paths),
+                    **({"replace": "True"} if self._replace else {}),
+                },
             )
             if whole and incoming.vectors:
                 stored = self._stored(incoming.expected)
