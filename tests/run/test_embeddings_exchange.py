@@ -25,6 +25,7 @@ from geotag_batch.run.export_embeddings import export_embeddings
 from geotag_batch.run.heads import HeadStatements, import_head
 from geotag_batch.run.import_embeddings import ImportedVectors, import_embeddings
 from geotag_batch.run.plan import Selection, make_plan
+from geotag_batch.run.report import command_that_goes_on
 from geotag_batch.run.verify import verify
 from geotag_batch.workspace import Workspace
 from tests.builders import title_hash, write_catalogue
@@ -168,6 +169,8 @@ def test_lines_in_any_order_become_rows_in_order_of_ids_with_vectors_rounded_to_
     titles = [line(photo, "title", title=f"Title {photo}") for photo in (12, 1, 3, 7, 9)]
     done = take(photos, *images, *titles, encoder="openai")
     assert (done.taken, done.record.photos, done.record.pending, done.record.command) == (10, 5, 5, "import")
+    again = ["geotag", "embeddings", "import", str(photos.root / "vectors.jsonl"), "--encoder", OPENAI_ENCODER_ID]
+    assert command_that_goes_on(done.record) == again
     files = sorted(photos.embeddings.glob("encoder=*/*.parquet"))
     assert [pq.read_table(path)["gridimage_id"].to_pylist() for path in files] == [[1, 3], [7, 9], [12]]
     for photo, image, title, *facts in embeddings(photos):
