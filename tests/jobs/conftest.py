@@ -16,7 +16,7 @@ def run_geotag(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: py
     """Run a command in the workspace; return exit code, output and errors."""
 
     def run(command: str, *arguments: str, stdin: str = "") -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["geotag", command, "-C", str(workspace.root), *arguments])
+        monkeypatch.setattr("sys.argv", ["geotag", *command.split(), "-C", str(workspace.root), *arguments])
         monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
         with pytest.raises(SystemExit) as ended:
             main()
