@@ -142,6 +142,11 @@ class Workspace:
         return self.scratch / "reports"
 
     @property
+    def exports(self) -> Path:
+        """Return the folder of what exports remember of what they wrote, a file for each consumer."""
+        return self.root / "exports"
+
+    @property
     def staging(self) -> Path:
         """Return the folder of files that are not committed yet."""
         return self.scratch / "staging"

@@ -39,6 +39,8 @@ COMMANDS = {
     "precision-check": "compare a faster number format with float32 on the archive's photos",
     "heads": "import, list, show and choose heads",
     "decisions": "import, export and merge what people decided",
+    "export": "write labels for the archive's site, all or what has changed",
+    "embeddings": "import vectors that exist already, and export stored ones",
     "describe": "draw what the catalogue holds: tags, titles, places",
     "train": "train a head on the tagged photos",
     "evaluate": "show how good heads are, and whether one is better than another",

@@ -19,25 +19,12 @@ from geotag_batch.run.watch import SUMMARIES, Watch
 from geotag_batch.workspace import Workspace
 from geotag_batch.write.runs import RunRecord
 
-from .options import configured
+from .options import configured, time_type
 from .say import say
 
 __all__ = ["run_and_tell", "run_config", "running_options", "selecting_options", "selection_of"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-class _Time(click.ParamType[datetime]):
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:  # noqa: ANN401
-        if isinstance(value, datetime):
-            return value
-        try:
-            parsed = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is not a time like 2026-11-23T04:00 (UTC unless it has a zone)", param, ctx)
-        return parsed.astimezone(UTC).replace(tzinfo=None) if parsed.tzinfo else parsed
 
 
 class _Clock(click.ParamType[float]):
@@ -78,7 +65,7 @@ _SELECTING = (
     click.option("--all", is_flag=True, help="The same as --select all."),
     click.option("--ids", type=click.Path(path_type=Path), help="Only the ids in FILE, one a line."),
     click.option("--limit", type=click.IntRange(min=1), help="At most so many photos."),
-    click.option("--redo-before", type=_Time(), help="Treat what was done before TIME (UTC) as not there."),
+    click.option("--redo-before", type=time_type, help="Treat what was done before TIME (UTC) as not there."),
     click.option("--force", is_flag=True, help="Redo everything selected: --redo-before now."),
     click.option("--reembed", is_flag=True, help="With --redo-before or --force: embed again too."),
     click.option("--retry-failed", is_flag=True, help="Try every failed photo again, permanent failures too."),

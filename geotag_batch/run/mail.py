@@ -87,7 +87,9 @@ def mail_text(workspace: Workspace, record: RunRecord, hint: str | None, trouble
         lines += ["", "What to do next", *_wrapped(advice)]
     if reason and reason != "done" and record.run_id:
         words = command_that_goes_on(record)
-        lines += ["", "To go on before the next run", *_command([*words[:2], "-C", str(workspace.root), *words[2:]])]
+        options = 3 if record.command == "import" else 2  # where they begin: `geotag embeddings import`
+        words = [*words[:options], "-C", str(workspace.root), *words[options:]]
+        lines += ["", "To go on before the next run", *_command(words)]
     return "\n".join(lines)
 
 

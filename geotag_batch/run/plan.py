@@ -202,7 +202,10 @@ def _estimate(records: list[RunRecord], target: Target, chosen: list[Reason]) ->
         alike = [
             record
             for record in records
-            if record.encoder_id == target.encoder_id and record.photos and bool(record.images_encoded) == encoded
+            if record.encoder_id == target.encoder_id
+            and record.photos
+            and record.command != "import"
+            and bool(record.images_encoded) == encoded
         ][-5:]
         if photos and not alike:
             return None

@@ -171,7 +171,13 @@ _OF_RAY = ("engine", "ray_address", "workers", "gpus_per_worker", "cpus_per_work
 
 
 def command_that_goes_on(record: RunRecord) -> list[str]:
-    """Return the same selection again; --force has become the --redo-before of its start, so nothing is done twice."""
+    """Return the same selection again; --force has become the --redo-before of its start, so nothing is done twice.
+
+    For an import, the same files.
+    """
+    if record.command == "import":
+        files, more = shlex.split(record.options.get("files", "")), ["--replace"] if "replace" in record.options else []
+        return ["geotag", "embeddings", "import", *files, "--encoder", str(record.encoder_id), *more]
     words = ["geotag", record.command]
     for option in (*_OF_SELECTION, *_OF_RAY):
         value = record.options.get(option)

@@ -36,11 +36,11 @@ class _Command:
     mends: bool = False
 
 
-def commands_killed(bed: Bed, every: int = 1) -> Row:
-    """Kill each command at its first, second, ... announced step until it gets through; then run it again."""
-    names = ", ".join(" ".join(command.arguments[:2]) for command in _COMMANDS)
+def commands_killed(bed: Bed, every: int = 1, first: int | None = None) -> Row:
+    """Kill each command, or the `first` few, at its first, second, ... step until one gets through; run it again."""
+    names = ", ".join(" ".join(command.arguments[:2]) for command in _COMMANDS[:first])
     with row("other commands killed", f"SIGKILL at the k-th step of {names}; k from 1 by {every} until clean") as made:
-        for command in _COMMANDS:
+        for command in _COMMANDS[:first]:
             with bed.trial() as ready:
                 ready.finish()
                 command.prepare(ready)
