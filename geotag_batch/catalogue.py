@@ -19,6 +19,7 @@ from geotag_batch.duck import (
     escape_glob,
     quote_identifier,
     quote_literal,
+    raise_store_error,
 )
 from geotag_batch.errors import CatalogueError
 from geotag_batch.locations import is_store_url, location
@@ -106,6 +107,7 @@ def steady_catalogue(workspace: Workspace, config: Config) -> Iterator[None]:
     try:
         yield
     except DuckError as error:
+        raise_store_error(error)
         _compare(before)
         _blame(list(before), config, error)
         raise

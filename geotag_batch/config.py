@@ -48,7 +48,9 @@ def _key(
 class PhotosConfig:
     """Where the catalogue is."""
 
-    path: str = _key("photos/*.parquet", "the catalogue; a glob, relative to this file or absolute, or an object store's URL")
+    path: str = _key(
+        "photos/*.parquet", "the catalogue; a glob, relative to this file or absolute, or an object store's URL"
+    )
 
 
 @dataclass(frozen=True, slots=True)

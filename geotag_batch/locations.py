@@ -1,4 +1,4 @@
-"""Places that are a folder's or an object store's: `location("s3://bucket/prefix")` is a Path like any other to read from.
+"""Places in a folder or in an object store: `location("s3://bucket/prefix")` is a Path like any other to read from.
 
 What reads the workspace calls `/`, `glob`, `exists`, `stat`, `read_bytes` and the like, and need not know where it is.
 Whatever would hand such a path to the operating system is refused, and only `atomic.py` writes.
@@ -97,7 +97,7 @@ class StorePath(PosixPath):
         """Return True."""
         return True
 
-    def resolve(self, strict: bool = False) -> "StorePath":  # noqa: ARG002
+    def resolve(self, strict: bool = False) -> "StorePath":
         """Return the path: nothing in a store leads elsewhere."""
         return self
 

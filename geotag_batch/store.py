@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Blob", "ChangedError", "Entry", "Store", "open_store"]
 
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """An object's name below the store's root, its size in bytes, version and time of writing by the store's clock."""
@@ -88,7 +89,7 @@ class Store(Protocol):
 def open_store(root: str, tries: int = 6, patience: float = 30.0) -> Store:
     """Return the store at `root`, "s3://bucket"; a request that may be repeated is tried up to `tries` times.
 
-    A try is given up after `patience` seconds: a chunk's file of 8 MB needs 2 Mbit/s. All of them take at most twice that.
+    A try is given up after `patience` seconds: a chunk's file of 8 MB needs 2 Mbit/s. All take at most twice that.
 
     Raises ConfigError if the extra for its scheme is not installed or no credentials can be made out.
     """
@@ -137,7 +138,7 @@ def _s3_options(root: str) -> dict[str, Any]:
 
 
 def _needs_profile() -> bool:
-    """Tell whether credentials are in a profile; environment, web identity, container and instance come first or last."""
+    """Tell whether credentials are in a profile, which the library does not read; what it reads comes before that."""
     known = ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_SKIP_SIGNATURE")
     if any(name in os.environ for name in known) or any("AWS_CONTAINER_" in name for name in os.environ):
         return False
@@ -291,7 +292,7 @@ def _reason(error: Exception) -> str:
 _REASONS = (
     (r"credential|token|IMDS|metadata", "there are no credentials that work"),
     (r"timed? ?out", "the store did not answer in time"),
-    (r"error (decoding|reading) response body|end of file|unexpected eof", "the answer was cut off"),
+    (r"response body", "the answer was cut off"),
     (r"error sending request|connect", "the store cannot be reached"),
     (r"unable to recogni[sz]e|missing|invalid", "the URL or the variables beside it do not describe a store"),
 )

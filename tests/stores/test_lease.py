@@ -66,9 +66,7 @@ def holder(stored: Stored) -> Iterator[subprocess.Popen[str]]:
     process.communicate()
 
 
-def test_the_second_of_two_commands_is_told_who_holds_the_lock(
-    stored: Stored, holder: subprocess.Popen[str]
-) -> None:
+def test_the_second_of_two_commands_is_told_who_holds_the_lock(stored: Stored, holder: subprocess.Popen[str]) -> None:
     assert is_locked(stored.workspace)
     with pytest.raises(LockedError, match=rf"process {holder.pid} on \S+, since 20\d\d-"):
         stored.backfill()
