@@ -20,6 +20,7 @@ from geotag_batch.duck import (
     quote_identifier,
     quote_literal,
     raise_store_error,
+    reach_stores,
 )
 from geotag_batch.errors import CatalogueError
 from geotag_batch.locations import is_store_url, location
@@ -48,6 +49,7 @@ def catalogue_glob(workspace: Workspace, config: Config) -> str:
 def catalogue_files(connection: Connection, workspace: Workspace, config: Config) -> list[str]:
     """Return the catalogue's files, sorted. Raises CatalogueError if there are none."""
     glob = catalogue_glob(workspace, config)
+    reach_stores(connection)
     rows = connection.execute("SELECT file FROM glob($glob) ORDER BY file", {"glob": glob}).fetchall()
     files = [str(row[0]) for row in rows if not Path(row[0]).name.startswith((".", "tmp_"))]
     if not files:

@@ -34,6 +34,7 @@ __all__ = [
     "quote_identifier",
     "quote_literal",
     "raise_store_error",
+    "reach_stores",
     "run_records_relation",
     "sql_names",
     "sql_text",
@@ -81,14 +82,19 @@ def connect(
             raise
         raise ConfigError(f"run.memory_limit = {memory_limit!r}: {error}", hint="for example 2GiB") from error
     connection.execute("SET TimeZone = 'UTC'")
-    if seen_schemes:
-        from geotag_batch.store_files import StoreFiles  # noqa: PLC0415  nothing that a folder needs
-
-        for scheme in seen_schemes:
-            connection.register_filesystem(StoreFiles(scheme))
+    reach_stores(connection)
     # What reads a dataset twice then reads the footers of its thousands of files once; committed files never change.
     connection.execute("SET parquet_metadata_cache = true")
     return connection
+
+
+def reach_stores(connection: Connection) -> None:
+    """Let a connection read the object stores that this process has met so far."""
+    for scheme in seen_schemes:
+        from geotag_batch.store_files import StoreFiles  # noqa: PLC0415  nothing that a folder needs
+
+        if not connection.filesystem_is_registered(scheme):
+            connection.register_filesystem(StoreFiles(scheme))
 
 
 def raise_store_error(error: DuckError) -> None:

@@ -20,6 +20,7 @@ from geotag_batch.locations import location
 from geotag_batch.read.sources import open_source
 from geotag_batch.run.plan import Selection, make_plan
 from geotag_batch.run.query import query
+from geotag_batch.run.repair import repair
 from geotag_batch.run.status import get_status
 from geotag_batch.run.verify import verify
 from geotag_batch.store import open_store
@@ -60,16 +61,21 @@ def test_a_run_over_a_bucket_predicts_what_a_run_over_a_folder_does(
     assert (status.pending, sum(status.predicted.values()), status.runs[0].status) == (0, 10, "done")
     with make_plan(stored.workspace, stored.config, Selection(check_images=True)) as plan:
         assert plan.pending == 0
-    for key in stored.keys("sums/"):
+    for key in stored.names("sums/"):
         for line in server.read(bucket, f"an/archive/{key}").decode().splitlines():
             digest, name = line.split("  ")
             assert hashlib.sha256(server.read(bucket, f"an/archive/{name}")).hexdigest() == digest
-    assert not stored.keys("staging")
-    assert not stored.keys(".duckdb")
+    assert not stored.names("staging")
+    assert not stored.names(".duckdb")
     assert not [key for key in server.keys(bucket) if SECRET.encode() in server.read(bucket, key)]
     assert stored.workspace.database.is_file()
     left = [path for path in stored.workspace.scratch.rglob("*") if path.is_file()]
     assert not [path for path in left if SECRET.encode() in path.read_bytes()]
+
+    server.write(bucket, "an/archive/predictions/stray.parquet", b"x")
+    assert repair(stored.workspace, stored.config).report.problems == []
+    assert "predictions/stray.parquet" not in stored.names()
+    assert [key.rpartition("/")[2] for key in stored.names("quarantine/")] == ["stray.parquet", "quarantine.json"]
 
     server.write(bucket, "beside/photos.parquet", server.read(bucket, "an/archive/photos/photos.parquet"))
     with pytest.raises(GeotagError):

@@ -191,6 +191,11 @@ def test_a_password_is_in_no_error_and_in_nothing_that_a_path_or_a_store_shows(
     assert SECRET not in f"{wrong.value.message} {wrong.value.hint}"
 
 
+def test_another_kind_of_store_is_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match="gs:// is not supported"):
+        location("gs://bucket/prefix")
+
+
 def test_without_the_extra_a_bucket_is_refused_in_words(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "obstore", None)
     with pytest.raises(ConfigError, match="needs the extra `s3`"):
