@@ -192,8 +192,12 @@ def remove_committed(path: Path) -> None:
 def move_away(path: Path, final: Path) -> None:
     """Move a file or folder to `final`, in the same file system, in one step that is durable in both folders.
 
-    What is gone already is no error. Raises StorageError if `final` exists or the system refuses.
+    What is gone already is no error. Raises StorageError if `final` exists or the system refuses. In an object store
+    it is copied first, object by object, then removed; a move that was killed is finished by doing it again.
     """
+    if isinstance(path, StorePath) and isinstance(final, StorePath):
+        _move_objects(path, final)
+        return
     try:
         make_folder(final.parent)
         if os.path.lexists(final):  # no race: the workspace's lock is held
@@ -208,6 +212,20 @@ def move_away(path: Path, final: Path) -> None:
             f"cannot move {path} to {final}: {error.strerror or error}",
             hint="mend permissions, or move it by hand, then start again",
         ) from error
+
+
+def _move_objects(path: StorePath, final: StorePath) -> None:
+    names = [path.key] if path.is_file() else [each.key for each in path.rglob("*") if isinstance(each, StorePath)]
+    for name in names:
+        _confirm_lease(final)
+        target = f"{final.key}{name.removeprefix(path.key)}"
+        try:
+            final.store.put_new(target, path.store.read(name).data)
+        except FileExistsError as error:
+            raise StorageError(
+                f"cannot move {path} to {final}: that is there already", hint="move it by hand"
+            ) from error
+        path.store.delete(name)
 
 
 def fsync_folder(folder: Path) -> None:

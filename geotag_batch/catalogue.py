@@ -19,6 +19,8 @@ from geotag_batch.duck import (
     escape_glob,
     quote_identifier,
     quote_literal,
+    raise_store_error,
+    reach_stores,
 )
 from geotag_batch.errors import CatalogueError
 from geotag_batch.locations import is_store_url, location
@@ -47,6 +49,7 @@ def catalogue_glob(workspace: Workspace, config: Config) -> str:
 def catalogue_files(connection: Connection, workspace: Workspace, config: Config) -> list[str]:
     """Return the catalogue's files, sorted. Raises CatalogueError if there are none."""
     glob = catalogue_glob(workspace, config)
+    reach_stores(connection)
     rows = connection.execute("SELECT file FROM glob($glob) ORDER BY file", {"glob": glob}).fetchall()
     files = [str(row[0]) for row in rows if not Path(row[0]).name.startswith((".", "tmp_"))]
     if not files:
@@ -106,6 +109,7 @@ def steady_catalogue(workspace: Workspace, config: Config) -> Iterator[None]:
     try:
         yield
     except DuckError as error:
+        raise_store_error(error)
         _compare(before)
         _blame(list(before), config, error)
         raise

@@ -104,7 +104,9 @@ def acquire(path: StorePath, busy: Callable[[Holder], LockedError]) -> tuple["Le
         if age <= before.seconds:
             raise busy(before)
         if age <= before.seconds + _MOST_SKEW:
-            logger.warning("%s was left by %s; it is taken if that one is silent for %g s", path, before, before.seconds)
+            logger.warning(
+                "%s was left by %s; it is taken if that one is silent for %g s", path, before, before.seconds
+            )
             time.sleep(before.seconds)
             after = store.head(path.key)
             if after.etag != blob.entry.etag:

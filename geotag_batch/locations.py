@@ -1,4 +1,4 @@
-"""Places that are a folder's or an object store's: `location("s3://bucket/prefix")` is a Path like any other to read from.
+"""Places in a folder or in an object store: `location("s3://bucket/prefix")` is a Path like any other to read from.
 
 What reads the workspace calls `/`, `glob`, `exists`, `stat`, `read_bytes` and the like, and need not know where it is.
 Whatever would hand such a path to the operating system is refused, and only `atomic.py` writes.
@@ -19,12 +19,10 @@ from geotag_batch.errors import ConfigError, UsageError
 if TYPE_CHECKING:
     from geotag_batch.store import Entry, Store
 
-__all__ = ["SCHEMES", "StorePath", "is_store_url", "location", "matches", "seen_schemes"]
+__all__ = ["StorePath", "is_store_url", "location", "matches", "seen_schemes"]
 
-SCHEMES = {"s3": "s3", "gs": "gcs", "az": "azure", "abfs": "azure", "abfss": "azure"}
-"""URL schemes of object stores, each with the extra that speaks it."""
-
-_URL = re.compile(rf"({'|'.join(SCHEMES)})://", re.IGNORECASE)
+_URL = re.compile(r"s3://", re.IGNORECASE)
+_OTHERS = re.compile(r"(gs|gcs|az|abfss?|adl|wasbs?)://", re.IGNORECASE)
 
 seen_schemes: set[str] = set()
 """Schemes of the locations that this process has met: DuckDB's connections learn to read these (duck.py)."""
@@ -38,14 +36,19 @@ def is_store_url(text: str) -> bool:
 def location(text: str | Path) -> Path:
     """Return the place that `text` names: a StorePath for an object store's URL, else a Path as it is written.
 
-    Raises ConfigError for a URL without a bucket, or with a user or password in it, which it does not repeat.
+    Raises ConfigError for a URL without a bucket, or with a user or password in it, which it does not repeat, and for
+    one of another kind of store.
     """
+    if not isinstance(text, Path) and _OTHERS.match(text):
+        raise ConfigError(
+            f"{text.partition(':')[0]}:// is not supported, s3:// is",
+            hint="its conditional writes are other ones than S3's; mount or copy it, or use a store that speaks S3",
+        )
     if isinstance(text, Path) or not is_store_url(text):
         return Path(text)
     scheme, _, rest = text.partition("://")
     bucket, _, key = rest.partition("/")
-    userinfo = ":" in bucket or ("@" in bucket and not scheme.lower().startswith("abfs"))  # a password may hold a slash
-    if userinfo:
+    if ":" in bucket or "@" in bucket:  # a password may hold a slash, and hide the @
         raise ConfigError(
             f"a {scheme} URL has a user or password in it",
             hint="take it out: credentials come from the environment, a profile or the machine's role",
@@ -67,7 +70,7 @@ class StorePath(PosixPath):
 
     def __str__(self) -> str:
         """Return the URL; of a path relative to another, that."""
-        rooted = len(self.parts) > 1 and self.parts[0].removesuffix(":") in SCHEMES and self.parts[0].endswith(":")
+        rooted = len(self.parts) > 1 and self.parts[0] == "s3:"
         return f"{self.parts[0]}//{'/'.join(self.parts[1:])}" if rooted else super().__str__()
 
     def __fspath__(self) -> NoReturn:
@@ -97,7 +100,7 @@ class StorePath(PosixPath):
         """Return True."""
         return True
 
-    def resolve(self, strict: bool = False) -> "StorePath":  # noqa: ARG002
+    def resolve(self, strict: bool = False) -> "StorePath":
         """Return the path: nothing in a store leads elsewhere."""
         return self
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from geotag_batch.errors import ConfigError, StoreError
-from geotag_batch.locations import SCHEMES
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -89,21 +88,19 @@ class Store(Protocol):
 def open_store(root: str, tries: int = 6, patience: float = 30.0) -> Store:
     """Return the store at `root`, "s3://bucket"; a request that may be repeated is tried up to `tries` times.
 
-    A try is given up after `patience` seconds: a chunk's file of 8 MB needs 2 Mbit/s. All of them take at most twice that.
+    A try is given up after `patience` seconds: a chunk's file of 8 MB needs 2 Mbit/s. All take at most twice that.
 
-    Raises ConfigError if the extra for its scheme is not installed or no credentials can be made out.
+    Raises ConfigError if the extra is not installed or no credentials can be made out.
     """
-    extra = SCHEMES[root.partition(":")[0]]
     try:
         from obstore import store as library  # noqa: PLC0415  an extra, and nothing that a local workspace needs
     except ImportError as error:
         raise ConfigError(
-            f"{root} is in an object store, which needs the extra `{extra}`",
-            hint=f"pip install 'geotag-batch[{extra}]'",
+            f"{root} is in an object store, which needs the extra `s3`", hint="pip install 'geotag-batch[s3]'"
         ) from error
     backoff = {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=5), "base": 2}
     retries: Any = {"max_retries": tries - 1, "backoff": backoff, "retry_timeout": timedelta(seconds=2 * patience)}
-    options: dict[str, Any] = _s3_options(root) if extra == "s3" else {}
+    options = _options(root)
     client: Any = {
         "timeout": timedelta(seconds=patience),
         "connect_timeout": timedelta(seconds=min(5.0, patience)),
@@ -116,10 +113,10 @@ def open_store(root: str, tries: int = 6, patience: float = 30.0) -> Store:
     return _ObjectStore(root, made)
 
 
-_HINT = "see `Object storage` in README.md for the variables that say endpoint, region and credentials"
+_HINT = "README.md, `Object storage`, says which variables give endpoint, region and credentials"
 
 
-def _s3_options(root: str) -> dict[str, Any]:
+def _options(root: str) -> dict[str, Any]:
     """Return endpoint and credentials where the library would not find them by itself, in environment or profile."""
     options: dict[str, Any] = {}
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
@@ -138,7 +135,7 @@ def _s3_options(root: str) -> dict[str, Any]:
 
 
 def _needs_profile() -> bool:
-    """Tell whether credentials are in a profile; environment, web identity, container and instance come first or last."""
+    """Tell whether credentials are in a profile, which the library does not read; what it reads comes before that."""
     known = ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_SKIP_SIGNATURE")
     if any(name in os.environ for name in known) or any("AWS_CONTAINER_" in name for name in os.environ):
         return False
@@ -292,7 +289,7 @@ def _reason(error: Exception) -> str:
 _REASONS = (
     (r"credential|token|IMDS|metadata", "there are no credentials that work"),
     (r"timed? ?out", "the store did not answer in time"),
-    (r"error (decoding|reading) response body|end of file|unexpected eof", "the answer was cut off"),
+    (r"response body", "the answer was cut off"),
     (r"error sending request|connect", "the store cannot be reached"),
     (r"unable to recogni[sz]e|missing|invalid", "the URL or the variables beside it do not describe a store"),
 )

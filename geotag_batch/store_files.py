@@ -21,13 +21,19 @@ _MAGIC = re.compile(r"[*?\[]")
 
 
 class StoreFiles(fsspec.AbstractFileSystem):  # type: ignore[misc]
-    """Object stores of one scheme as DuckDB's registered file system; read only, nothing kept between calls."""
+    """Object stores of one scheme as DuckDB's registered file system; read only.
 
-    cachable = False
+    What was listed is kept for as long as the connection that it is registered with: all its statements see one state
+    of the store, and DuckDB, which asks again for each view that it binds, does not ask the store.
+    """
+
+    cachable = False  # by fsspec, for the whole process
 
     def __init__(self, scheme: str) -> None:
         """Serve URLs that begin with `scheme`."""
         self.protocol = scheme
+        self._globs: dict[str, list[str]] = {}
+        self._known: dict[str, dict[str, Any]] = {}
         super().__init__()
 
     @classmethod
@@ -36,6 +42,11 @@ class StoreFiles(fsspec.AbstractFileSystem):  # type: ignore[misc]
 
     def glob(self, path: str, **_: Any) -> list[str]:  # noqa: ANN401
         """Return the URLs of the objects that match, sorted."""
+        if path not in self._globs:
+            self._globs[path] = self._glob(path)
+        return self._globs[path]
+
+    def _glob(self, path: str) -> list[str]:
         parts = path.split("/")
         fixed = next((place for place, part in enumerate(parts) if _MAGIC.search(_unescaped(part))), len(parts))
         if fixed == len(parts):
@@ -44,19 +55,21 @@ class StoreFiles(fsspec.AbstractFileSystem):  # type: ignore[misc]
         place = cast(StorePath, location("/".join(map(_literal, parts[:fixed]))))
         pattern = "/".join(parts[fixed:])
         prefix = f"{place.key}/" if place.key else ""
-        found = place.store.entries(prefix)
-        return [
-            f"{place}/{entry.name[len(prefix) :]}" for entry in found if matches(entry.name[len(prefix) :], pattern)
-        ]
+        found = {f"{place}/{entry.name[len(prefix) :]}": entry for entry in place.store.entries(prefix)}
+        urls = [url for url, entry in found.items() if matches(entry.name[len(prefix) :], pattern)]
+        self._known.update((url, _info(url, found[url])) for url in urls)
+        return urls
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:  # noqa: ANN401
         """Return name, size, version and time of an object. Raises FileNotFoundError."""
-        place = cast(StorePath, location(path))
-        return _info(path, place.store.head(place.key))
+        if path not in self._known:
+            place = cast(StorePath, location(path))
+            self._known[path] = _info(path, place.store.head(place.key))
+        return self._known[path]
 
     def exists(self, path: str, **_: Any) -> bool:  # noqa: ANN401
         """Return whether there is such an object."""
-        return location(path).is_file()
+        return path in self._known or location(path).is_file()
 
     def modified(self, path: str) -> Any:  # noqa: ANN401
         """Return when an object was written."""

@@ -38,7 +38,7 @@ class _WorkspaceParam(click.ParamType[Workspace]):
             command = ctx.command_path if ctx is not None else "this command"
             raise UsageError(
                 f"`{command}` needs a workspace in a folder, and {workspace.root} is in an object store",
-                hint="copy the bucket to a folder and work there; README.md, `Object storage`, lists what works in a bucket",
+                hint="copy it to a folder and work there; README.md, `Object storage`, lists what works in a bucket",
             )
         return workspace
 
@@ -80,7 +80,9 @@ def workspace_option(command: Command) -> Command:
 
 def stored_workspace_option(command: Command) -> Command:
     """Add -C/--workspace; the command gets a Workspace as `workspace`, in a folder or in an object store."""
-    return _workspace_option(_WorkspaceParam(in_store=True), "The workspace's folder or URL (s3://bucket/prefix).")(command)
+    return _workspace_option(_WorkspaceParam(in_store=True), "The workspace's folder or URL (s3://bucket/prefix).")(
+        command
+    )
 
 
 def _workspace_option(kind: _WorkspaceParam, text: str) -> Callable[[Command], Command]:

@@ -70,7 +70,7 @@ def open_source(images: ImagesConfig, workspace_root: Path) -> ImageSource:
         return HttpSource(images)
     if "://" in images.root:
         raise ConfigError(
-            f"images.root = {images.root!r} is neither a folder nor an http(s) or object store's URL",
+            f"images.root = {images.root!r} is neither a folder nor an http(s) or s3 URL",
             hint="mount the store as a folder, or serve it over http(s)",
         )
     try:

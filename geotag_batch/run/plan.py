@@ -42,8 +42,8 @@ _MARGIN_BYTES = 64 * 2**20
 class Plan:
     """Pending photos of the workspace at `root`, in the temporary table `pending` of `connection`, and what they take.
 
-    `bytes_free` is None in an object store, which is never full. `total` is how many of them this run is about (`--limit`); `seconds` is estimated from earlier runs, None if
-    there was none to learn from.
+    `bytes_free` is None in an object store, which is never full. `total` is how many of them this run is about
+    (`--limit`); `seconds` is estimated from earlier runs, None if there was none to learn from.
     """
 
     root: Path

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from geotag_batch.config import Config
-from geotag_batch.duck import Connection, DuckError, connect, escape_glob, quote_literal
+from geotag_batch.duck import Connection, DuckError, connect, escape_glob, quote_literal, raise_store_error
 from geotag_batch.errors import ConfigError, GeotagError, StorageError, UsageError
 from geotag_batch.locations import is_store_url, location
 from geotag_batch.printable import one_line, printable, spreadsheet_safe
@@ -50,6 +50,7 @@ def query(
             rows = iter(lambda: cursor.fetchmany(_ROWS_AT_ONCE), [])
             yield from _as_csv(names, rows, raw=raw) if format_ == "csv" else _WRITERS[format_](names, rows)
         except DuckError as error:
+            raise_store_error(error)
             raise _explain(error, connection, workspace) from error
 
 

@@ -235,9 +235,8 @@ def plan_text(plan: Plan) -> str:
     lines.append(f"to encode: {plan.images:,} images (fewer where they turn out unchanged), {titles:,} distinct titles")
     fits = "" if plan.fits else ": TOO LITTLE, the run would refuse to start"
     free = "" if plan.bytes_free is None else f", {plan.bytes_free / 1e6:,.0f} MB free{fits}"
-    lines.append(
-        f"{'store' if plan.bytes_free is None else 'disk'}: about {plan.bytes_needed / 1e6:,.0f} MB needed{free}"
-    )
+    where = "store" if plan.bytes_free is None else "disk"
+    lines.append(f"{where}: about {plan.bytes_needed / 1e6:,.0f} MB needed{free}")
     known = (
         f"about {duration(plan.seconds)}, from earlier runs" if plan.seconds is not None else "no earlier run to tell"
     )

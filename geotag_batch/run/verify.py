@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
-from geotag_batch.duck import Connection, DuckError, connect, dataset_relation, execute_file
+from geotag_batch.duck import Connection, DuckError, connect, dataset_relation, execute_file, raise_store_error
 from geotag_batch.errors import HeadError, StorageError
 from geotag_batch.locations import location
 from geotag_batch.predict.bundle import load_scorer
@@ -108,6 +108,7 @@ def _check_repetition(findings: Findings) -> None:
                     findings, connection, "files_predicted_and_failed", "holds a photo that was predicted and failed"
                 )
         except DuckError as error:
+            raise_store_error(error)
             if not report.problems:  # else a file that is named already is in the way
                 report.add("predictions, embeddings, failures", f"cannot be read together: {error}")
 
@@ -127,6 +128,7 @@ def _check_decisions(findings: Findings) -> None:
             for decision_id in contradictions(connection, workspace):
                 report.add("decisions", f"two files say different things under {decision_id}")
         except DuckError as error:
+            raise_store_error(error)
             if not report.problems:  # else a file that is named already is in the way
                 report.add("decisions", f"cannot be read together: {error}")
 

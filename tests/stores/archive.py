@@ -38,6 +38,6 @@ class Stored:
         """Query the views as `geotag query` does."""
         return "\n".join(query(self.workspace, self.config, sql, "csv")).split("\n")
 
-    def keys(self, part: str = "") -> list[str]:
+    def names(self, part: str = "") -> list[str]:
         """Return the names of the objects of the workspace that contain `part`."""
         return [key.removeprefix("an/archive/") for key in self.server.keys(self.bucket) if part in key]

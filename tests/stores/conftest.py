@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from geotag_batch.locations import seen_schemes
 from geotag_batch.store import open_store
 from tests.run.conftest import archive  # noqa: F401  a fixture
 from tests.stores.server import Server, environment, serve
@@ -29,4 +30,5 @@ def bucket(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> s
         monkeypatch.setenv(variable, value)
     monkeypatch.setenv("GEOTAG_SCRATCH", str(tmp_path / "scratch"))
     open_store.cache_clear()
+    seen_schemes.clear()  # as in a process of its own
     return name

@@ -32,9 +32,10 @@ class Fault:
 
 @dataclass(slots=True)
 class Proxy:
-    """A proxy at `url` with the faults that are in force."""
+    """A proxy at `url` with the faults that are in force; `bucket` is the one that it is for."""
 
     url: str = ""
+    bucket: str = ""
     faults: list[Fault] = field(default_factory=list)
     requests: list[tuple[str, str, int]] = field(default_factory=list)
     """Method, path and body's length of each answer that came from the server."""
@@ -88,7 +89,7 @@ def proxied(target: str) -> Iterator[Proxy]:
                 headers["content-length"] = length or "0"
             self._answer(response.status, headers, data, cut=fault is not None and fault.cut)
 
-        do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = handle_one  # noqa: N815
+        do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = handle_one
 
         def _answer(self, status: int, headers: dict[str, str], data: bytes, *, cut: bool = False) -> None:
             self.send_response(status)

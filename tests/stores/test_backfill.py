@@ -15,16 +15,19 @@ from click.testing import CliRunner
 from geotag_batch.catalogue import catalogue_files
 from geotag_batch.config import set_key
 from geotag_batch.duck import connect
-from geotag_batch.errors import GeotagError
+from geotag_batch.errors import GeotagError, StoreError
 from geotag_batch.locations import location
 from geotag_batch.read.sources import open_source
 from geotag_batch.run.plan import Selection, make_plan
 from geotag_batch.run.query import query
+from geotag_batch.run.repair import repair
 from geotag_batch.run.status import get_status
 from geotag_batch.run.verify import verify
+from geotag_batch.store import open_store
 from geotag_batch.workspace import Workspace
 from geotag_batch.write.views import rebuild_views
 from jobs.cli import cli
+from tests.data import commit_run, prediction
 from tests.run.conftest import Archive
 from tests.stores.archive import Stored
 from tests.stores.proxy import proxied
@@ -58,16 +61,21 @@ def test_a_run_over_a_bucket_predicts_what_a_run_over_a_folder_does(
     assert (status.pending, sum(status.predicted.values()), status.runs[0].status) == (0, 10, "done")
     with make_plan(stored.workspace, stored.config, Selection(check_images=True)) as plan:
         assert plan.pending == 0
-    for key in stored.keys("sums/"):
+    for key in stored.names("sums/"):
         for line in server.read(bucket, f"an/archive/{key}").decode().splitlines():
             digest, name = line.split("  ")
             assert hashlib.sha256(server.read(bucket, f"an/archive/{name}")).hexdigest() == digest
-    assert not stored.keys("staging")
-    assert not stored.keys(".duckdb")
+    assert not stored.names("staging")
+    assert not stored.names(".duckdb")
     assert not [key for key in server.keys(bucket) if SECRET.encode() in server.read(bucket, key)]
     assert stored.workspace.database.is_file()
     left = [path for path in stored.workspace.scratch.rglob("*") if path.is_file()]
     assert not [path for path in left if SECRET.encode() in path.read_bytes()]
+
+    server.write(bucket, "an/archive/predictions/stray.parquet", b"x")
+    assert repair(stored.workspace, stored.config).report.problems == []
+    assert "predictions/stray.parquet" not in stored.names()
+    assert [key.rpartition("/")[2] for key in stored.names("quarantine/")] == ["stray.parquet", "quarantine.json"]
 
     server.write(bucket, "beside/photos.parquet", server.read(bucket, "an/archive/photos/photos.parquet"))
     with pytest.raises(GeotagError):
@@ -94,6 +102,34 @@ def test_only_the_parts_of_a_file_that_a_query_needs_are_fetched(
             fetched = sum(size for method, _, size in proxy.requests if method == "GET")
     assert row == (3_199_960_000,)
     assert 0 < fetched < len(data.getvalue()) / 10
+
+
+def test_a_store_that_stumbles_ends_a_command_with_its_reason_and_blames_no_file(
+    archive: Callable[[int], Archive], server: Server, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local = archive(1)
+    commit_run(local.workspace, "20260101T000000Z-aaaa", "head-1", predictions=[prediction(1, {"Coastal": 0.9})])
+    stored = Stored(server, bucket, local.workspace.root)
+    config, workspace = stored.config, stored.workspace
+    rebuild_views(workspace, config)
+    with proxied(server.url) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        open_store.cache_clear()
+        works: list[Callable[[], object]] = [
+            lambda: get_status(workspace, config),
+            lambda: verify(workspace),
+            lambda: list(query(workspace, config, "FROM predictions JOIN runs USING (run_id)")),
+        ]
+        denied: dict[str, object] = {"status": 403, "code": "AccessDenied"}
+        cut: dict[str, object] = {"cut": True}
+        for part, fault in (("photos/p", denied), ("predictions/", denied), ("list-type", denied), ("runs/", cut)):
+            proxy.faults = []
+            met = proxy.inject("GET", part, **fault)
+            for work in works if part != "photos/p" else works[:1]:  # the others look at no photo
+                before = met.seen
+                with pytest.raises(StoreError, match=r"answered 403 \(AccessDenied\)|was cut off"):
+                    work()
+                assert met.seen > before
 
 
 def test_catalogue_and_images_may_be_in_a_bucket_and_the_workspace_in_a_folder(
@@ -132,7 +168,14 @@ def test_the_command_line_works_in_a_bucket_and_says_where_it_does_not(bucket: s
         geotag("status", "-C", f"s3://{bucket}/nothing"),
     ]
     assert [code for code, _ in said] == [0, 3, 0, 2, 3, 3]
-    words = (f"made {url}/geotag.toml", "exists already", "", "needs a workspace in a folder", "password", "no geotag.toml")
+    words = (
+        f"made {url}/geotag.toml",
+        "exists already",
+        "",
+        "needs a workspace in a folder",
+        "password",
+        "no geotag.toml",
+    )
     for (_, text), word in zip(said, words, strict=True):
         assert word in text
         assert SECRET not in text

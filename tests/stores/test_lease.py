@@ -66,15 +66,13 @@ def holder(stored: Stored) -> Iterator[subprocess.Popen[str]]:
     process.communicate()
 
 
-def test_the_second_of_two_commands_is_told_who_holds_the_lock(
-    stored: Stored, holder: subprocess.Popen[str]
-) -> None:
+def test_the_second_of_two_commands_is_told_who_holds_the_lock(stored: Stored, holder: subprocess.Popen[str]) -> None:
     assert is_locked(stored.workspace)
     with pytest.raises(LockedError, match=rf"process {holder.pid} on \S+, since 20\d\d-"):
         stored.backfill()
     out, _ = holder.communicate("go on\n", timeout=20)
     assert (holder.returncode, out) == (0, "")
-    assert stored.keys("pruned/") == ["pruned/late.json"]
+    assert stored.names("pruned/") == ["pruned/late.json"]
     assert not is_locked(stored.workspace)
     with hold_lock(stored.workspace):  # at once: it was given back
         pass
@@ -94,11 +92,11 @@ def test_a_command_that_was_paused_past_its_lease_commits_nothing(
 ) -> None:
     os.kill(holder.pid, signal.SIGSTOP)
     _when_free(lambda: _hold_for_a_moment(stored))
-    before = stored.keys()
+    before = stored.names()
     os.kill(holder.pid, signal.SIGCONT)
     out, _ = holder.communicate("go on\n", timeout=20)
     assert (holder.returncode, "has lost it" in out) == (75, True)
-    assert stored.keys() == before
+    assert stored.names() == before
 
 
 def test_a_file_sent_by_a_command_that_was_paused_just_before_finds_its_name_occupied(
@@ -130,7 +128,7 @@ def test_a_file_sent_by_a_command_that_was_paused_just_before_finds_its_name_occ
     assert late.returncode == 75, out + err
     assert "has lost it" in err
     assert SECRET not in out + err
-    runs = re.findall(r"runs/(\S+?)\.json", " ".join(stored.keys()))
+    runs = re.findall(r"runs/(\S+?)\.json", " ".join(stored.names()))
     assert len(runs) == 2
     doubled = "SELECT gridimage_id, count(*) AS n, min(run_id) AS run FROM predictions_all GROUP BY ALL ORDER BY ALL"
     assert stored.csv(doubled) == ["gridimage_id,n,run", *[f"{photo},1,{max(runs)}" for photo in range(1, 7)]]

@@ -20,6 +20,7 @@ def proxy(server: Server, bucket: str, monkeypatch: pytest.MonkeyPatch) -> Itera
     """Return a proxy before the server, to which the environment leads."""
     with proxied(server.url) as found:
         monkeypatch.setenv("AWS_ENDPOINT_URL", found.url)
+        found.bucket = bucket
         yield found
 
 
@@ -64,7 +65,9 @@ def test_a_path_in_a_store_reads_like_one_in_a_folder(bucket: str, server: Serve
         globs = [root.glob(each) for each in ("*", "runs/*.json", "p/head=*/d=*/[a-z]*.parquet", "runs/3*", "q/*")]
         found: list[object] = [sorted(str(path.relative_to(root)) for path in each) for each in globs]
         found += [sorted(path.name for path in (root / "p").rglob("*") if not path.is_dir())]
-        found += [[(root / each).exists(), (root / each).is_file(), (root / each).is_dir()] for each in ("p", "r", "p/y")]
+        found += [
+            [(root / each).exists(), (root / each).is_file(), (root / each).is_dir()] for each in ("p", "r", "p/y")
+        ]
         found += [(root / "p/y").read_text(), (root / "p" / "y").stat().st_size, (root / "p/y").with_name("z").name]
         return found
 
@@ -133,10 +136,9 @@ def test_a_file_that_is_replaced_while_it_is_read_is_an_error(proxy: Proxy, buck
     ],
 )
 def test_an_image_that_cannot_be_had_fails_with_its_class_after_bounded_tries(
-    images: ImageSource, proxy: Proxy, bucket: str, server: Server, fault: dict[str, object], error_class: str,
-    requests: int,
-) -> None:  # fmt: skip
-    server.write(bucket, "images/1.jpg", bytes(100_000))
+    images: ImageSource, proxy: Proxy, server: Server, fault: dict[str, object], error_class: str, requests: int
+) -> None:
+    server.write(proxy.bucket, "images/1.jpg", bytes(100_000))
     assert len(images.fetch("1.jpg").data) == 100_000
     met = proxy.inject("GET", "1.jpg", **fault)
     with pytest.raises(PhotoFailure) as raised:
@@ -187,6 +189,11 @@ def test_a_password_is_in_no_error_and_in_nothing_that_a_path_or_a_store_shows(
     with pytest.raises(ConfigError, match="AWS_ENDPOINT_URL is not") as wrong:
         open_store("s3://other-bucket", 1, 1.0)
     assert SECRET not in f"{wrong.value.message} {wrong.value.hint}"
+
+
+def test_another_kind_of_store_is_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match="gs:// is not supported"):
+        location("gs://bucket/prefix")
 
 
 def test_without_the_extra_a_bucket_is_refused_in_words(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
