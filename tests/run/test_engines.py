@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -30,7 +30,6 @@ from tests.faults.clusters import workers_of
 from tests.heads import make_head
 from tests.run.conftest import Archive
 from tests.run.processes import wait_for
-from tests.run.ray_cluster import ray_cluster
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 
@@ -41,13 +40,6 @@ OUTCOMES = (
     "SELECT gridimage_id, tags, scores, top_tag, forced, has_image, title_hash, image_signature, latitude, policy_id "
     "FROM predictions_all ORDER BY gridimage_id"
 )
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    """Return a cluster that all tests of this module share."""
-    with ray_cluster(nodes=0, head_cores=2) as made:
-        yield made
 
 
 @pytest.fixture(params=["local", "ray"])

@@ -1,7 +1,8 @@
 """Workers of a cluster over a bucket: what they commit, and what they must not commit any more."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -19,10 +20,15 @@ from geotag_batch.write.claims import claims_of
 from geotag_batch.write.dataset import ChunkName
 from tests.builders import RUN_1
 from tests.run.conftest import Archive
-from tests.run.ray_cluster import ray_cluster
 from tests.stores.server import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+
+
+@pytest.fixture(scope="session")
+def server(cluster_server: Server) -> Server:
+    """Return the server that the cluster's workers know: their variables are those of `ray start`."""
+    return cluster_server
 
 
 @pytest.fixture
@@ -39,23 +45,18 @@ def in_bucket(server: Server, bucket: str, monkeypatch: pytest.MonkeyPatch) -> C
     return copy
 
 
-@pytest.fixture
-def cluster(bucket: str) -> Iterator[str]:
-    """Return the address of a cluster whose machines know the store: their variables are those of `ray start`."""
-    del bucket
-    with ray_cluster(nodes=0, head_cores=2) as made:
-        yield made.address
-
-
 def test_workers_over_a_bucket_commit_what_the_local_engine_commits_in_a_folder(
-    workspace: Workspace, in_bucket: Callable[[Path], Workspace], server: Server, cluster: str
+    workspace: Workspace,
+    in_bucket: Callable[[Path], Workspace],
+    server: Server,
+    cluster: Any,  # noqa: ANN401
 ) -> None:
     made = Archive(workspace, 22)
     made.image(2).unlink()
     made.image(3).write_bytes(b"")
     stored = in_bucket(made.workspace.root)
     config = load_config(stored, {})
-    job = Job("backfill", Selection(), engine=EngineOptions("ray", cluster, cpus_per_worker=1))
+    job = Job("backfill", Selection(), engine=EngineOptions("ray", cluster.address, cpus_per_worker=1))
     record = run_backfill(stored, config, job)
     assert (record.status, record.predicted, record.failures) == ("done", 20, {"missing": 1, "empty": 1})
     made.backfill()
