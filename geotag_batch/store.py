@@ -126,10 +126,13 @@ def _options(root: str) -> dict[str, Any]:
         options["endpoint"] = endpoint
     if _needs_profile():
         try:
+            from botocore.exceptions import BotoCoreError  # noqa: PLC0415
             from obstore.auth.boto3 import Boto3CredentialProvider  # noqa: PLC0415
-
+        except ImportError as error:
+            raise ConfigError(f"{root}: a profile needs boto3", hint="pip install 'geotag-batch[s3]'") from error
+        try:
             options["credential_provider"] = Boto3CredentialProvider()
-        except (ImportError, ValueError) as error:
+        except (BotoCoreError, ValueError) as error:
             raise ConfigError(f"{root}: no credentials in the AWS profile", hint=_HINT) from error
     return options
 
