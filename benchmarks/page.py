@@ -188,7 +188,7 @@ def _large(found: Row) -> list[str]:
         f"## Over {found['large_photos']:,} photos, all predicted, one in a hundred twice",
         "",
         "Whole commands, Python's start included. Vectors are zero here: no statement reads them. The newest "
-        "prediction of a photo is that of the greatest run_id: photos with more than one are found by blocks of 16 ids "
+        "prediction of a photo is that of the greatest run_id: photos with more than one are found by blocks of 64 ids "
         "with more rows than distinct ids (a bit each), and only those are grouped.",
         "",
         *_table(("command", "seconds", "peak GiB"), rows),

@@ -36,9 +36,17 @@ _COMMANDS = {
     },
     **{
         f"{view}, whole": ("query", f"SELECT * FROM {view}")
-        for view in ("tag_counts", "coverage", "queue_by_tag", "queue_by_hectad", "drift", "head_flips")
+        for view in (
+            "tag_counts",
+            "coverage",
+            "queue_by_tag",
+            "queue_by_hectad",
+            "drift",
+            "head_flips",
+            "series",
+            "series_outliers",
+        )
     },
-    **{f"{view}, first 100 rows": ("query", f"FROM {view} LIMIT 100") for view in ("series", "series_outliers")},
     **{
         call: ("query", f"FROM {call}")
         for call in ("queue()", "queue_for_tag('Paths')", "queue_in_hectad('SU31')", "photo(1)", "series_of(1)")

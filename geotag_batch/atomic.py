@@ -22,6 +22,7 @@ __all__ = [
     "make_folder",
     "move_away",
     "publish",
+    "publish_elsewhere",
     "publish_folder",
     "remove_committed",
     "write_bytes",
@@ -132,10 +133,21 @@ def publish_folder(write: Callable[[Path], object], final: Path, staging: Path) 
 
 def write_elsewhere(data: bytes, final: Path) -> None:
     """Publish `data` as a file outside the workspace, staged beside it, in place of what is there."""
+    publish_elsewhere(lambda path: path.write_bytes(data), final)
+
+
+def publish_elsewhere(write: Callable[[Path], object], final: Path) -> None:
+    """Let `write` make a file outside the workspace, staged beside it, and put it in place of what is there.
+
+    As `publish`. No lock keeps two commands from writing the same file there, so each stages in a folder of its own.
+    """
     final = final.absolute()
-    staging = final.parent / f".{final.name}.staging"
-    write_bytes(data, final, staging, replace=True)
-    staging.rmdir()
+    staging = final.parent / f".{final.name}.{os.getpid()}.staging"
+    try:
+        publish(write, final, staging, replace=True)
+    finally:
+        with contextlib.suppress(OSError):  # it could not be made
+            staging.rmdir()
 
 
 _durable: set[Path] = set()

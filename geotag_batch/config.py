@@ -115,7 +115,7 @@ class RunConfig:
     missing_image: str = _key(
         "fail", "a photo whose image cannot be had: fail, or score by a bundle's other heads", choices=("fail", "score")
     )
-    memory_limit: str = _key("2GiB", "what DuckDB may take before it spills to cache/")
+    memory_limit: str = _key("1500MiB", "what DuckDB may take before it spills to cache/")
 
 
 @dataclass(frozen=True, slots=True)

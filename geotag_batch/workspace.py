@@ -137,6 +137,11 @@ class Workspace:
         return self.scratch / "reports"
 
     @property
+    def exports(self) -> Path:
+        """Return the folder of what exports remember of what they wrote, a file for each consumer."""
+        return self.root / "exports"
+
+    @property
     def staging(self) -> Path:
         """Return the folder of files that are not committed yet."""
         return self.scratch / "staging"
@@ -175,6 +180,10 @@ class Workspace:
     def decisions_file(self, file_id: str, rows: int) -> Path:
         """Return the final name of a file of decisions; `file_id` is that of its greatest decision_id."""
         return self.decisions / f"{file_id}-{rows:07d}.parquet"
+
+    def encoders(self) -> dict[str, Path]:
+        """Return the encoder_ids that embeddings are stored of, each with its newest file."""
+        return {path.parent.name.removeprefix("encoder="): path for path in self.dataset_files("embeddings")}
 
     def dataset_files(self, dataset: str) -> Iterator[Path]:
         """Yield the committed files of a dataset (see DATASET_PATTERNS), by exact depth and pattern."""

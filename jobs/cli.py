@@ -1,5 +1,6 @@
 """The group `geotag`: lazy sub-commands, logging, and the one place where errors become exit codes."""
 
+import atexit
 import contextlib
 import difflib
 import errno
@@ -21,13 +22,16 @@ __all__ = ["COMMANDS", "cli", "main"]
 
 COMMANDS = {
     "init": "make a workspace: a folder with a commented geotag.toml",
+    "doctor": "look whether this machine and the workspace are fit for a run",
     "ingest": "turn an archive's dumps into the catalogue",
     "plan": "show what a backfill would do and why, without doing it",
     "backfill": "tag pending photos, chunk by chunk",
     "embed": "embed photos without a head, for training",
     "status": "show what is done, pending and failed",
+    "report": "tell what a run did, fit for a mail",
     "views": "rebuild review.duckdb, the views over everything committed",
     "query": "run one SELECT over the views",
+    "search": "find photos by a text or by another photo, from stored embeddings",
     "explain": "tell the whole story of one photo",
     "review": "look at predictions and decide, in a browser",
     "verify": "re-read everything committed and report what is wrong",
@@ -35,6 +39,8 @@ COMMANDS = {
     "precision-check": "compare a faster number format with float32 on the archive's photos",
     "heads": "import, list, show and choose heads",
     "decisions": "import, export and merge what people decided",
+    "export": "write labels for the archive's site, all or what has changed",
+    "embeddings": "import vectors that exist already, and export stored ones",
     "describe": "draw what the catalogue holds: tags, titles, places",
     "train": "train a head on the tagged photos",
     "evaluate": "show how good heads are, and whether one is better than another",
@@ -80,13 +86,14 @@ class LazyGroup(click.Group):
 def cli() -> None:
     """Tag the untagged photos of an archive with frozen CLIP and a trained head, night after night.
 
-    Exit codes: 0 done or window over, 1 verify found something, 2 usage, 3 configuration, 4 input, 5 model,
-    6 failure budget, 70 a bug of ours, 75 locked, 128 + n stopped by signal n.
+    Exit codes: 0 done or window over, 1 verify found something or doctor warns, 2 usage, 3 configuration, 4 input,
+    5 model, 6 failure budget, 70 a bug of ours, 75 locked, 128 + n stopped by signal n.
     """
 
 
 def main() -> None:
     """Run the command line; every error that is not a bug becomes one message and an exit code."""
+    atexit.register(_end_in_silence)  # the first to be registered is the last to be called
     try:
         code = cli.main(prog_name="geotag", standalone_mode=False)
     except click.ClickException as error:
@@ -110,6 +117,17 @@ def main() -> None:
             _say("geotag: this is a bug in geotag-batch; please report the lines above")
             code = GeotagError.exit_code
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _end_in_silence() -> None:
+    """Keep from standard error what native code has to say while the interpreter is taken down.
+
+    Where torch keeps objects alive to the very end, DuckDB's bindings list theirs as leaked: forty lines, and from cron
+    a mail, each night.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.flush()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 _DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})

@@ -1,6 +1,7 @@
 """Options that several commands share, and how they reach the library."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import click
@@ -10,7 +11,17 @@ from geotag_batch.errors import UsageError
 from geotag_batch.predict.features import MODALITIES
 from geotag_batch.workspace import Workspace
 
-__all__ = ["configured", "format_option", "modalities_type", "stored_workspace_option", "workspace_option"]
+__all__ = [
+    "configured",
+    "format_option",
+    "log_format_option",
+    "modalities_type",
+    "out_argument",
+    "out_format_option",
+    "stored_workspace_option",
+    "time_type",
+    "workspace_option",
+]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -46,6 +57,22 @@ class _Modalities(click.ParamType[tuple[str, ...]]):
 modalities_type = _Modalities()
 
 
+class _Time(click.ParamType[datetime]):
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:  # noqa: ANN401
+        if isinstance(value, datetime):
+            return value
+        try:
+            parsed = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a time like 2026-11-23T04:00 (UTC unless it has a zone)", param, ctx)
+        return parsed.astimezone(UTC).replace(tzinfo=None) if parsed.tzinfo else parsed
+
+
+time_type = _Time()
+
+
 def workspace_option(command: Command) -> Command:
     """Add -C/--workspace; the command gets a Workspace as `workspace`, which is in a folder."""
     return _workspace_option(_WorkspaceParam(in_store=False), "The workspace's folder.")(command)
@@ -69,6 +96,25 @@ def format_option(*formats: str) -> Callable[[Command], Command]:
     return click.option(
         "--format", "format_", type=click.Choice(formats), default=formats[0], show_default=True, help="Output format."
     )
+
+
+def out_argument(command: Command) -> Command:
+    """Add the argument OUT, a file's name or "-" for standard output."""
+    return click.argument("out", metavar="OUT", type=click.Path(dir_okay=False, allow_dash=True))(command)
+
+
+def out_format_option(*formats: str) -> Callable[[Command], Command]:
+    """Add --format with the given choices, None where OUT's name says it; the first is that of standard output."""
+    return click.option(
+        "--format", "format_", type=click.Choice(formats), help=f"Where OUT's name does not say it; - is {formats[0]}."
+    )
+
+
+def log_format_option(command: Command) -> Command:
+    """Add --log-format."""
+    return click.option(
+        "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Log lines."
+    )(command)
 
 
 def configured(workspace: Workspace, **flags: object) -> Config:

@@ -1,6 +1,7 @@
 """The options of `plan`, `backfill` and `embed` that say which photos and how; and what they become."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -11,27 +12,18 @@ from geotag_batch.config import Config
 from geotag_batch.read.ids import read_ids
 from geotag_batch.run.backfill import Job
 from geotag_batch.run.plan import Selection
-from geotag_batch.run.stop import seconds_until
+from geotag_batch.run.report import configure_logging
+from geotag_batch.run.stop import seconds_until, signals_as_exits
+from geotag_batch.run.watch import SUMMARIES, Watch
 from geotag_batch.workspace import Workspace
+from geotag_batch.write.runs import RunRecord
 
-from .options import configured
+from .options import configured, time_type
+from .say import say
 
-__all__ = ["job_of", "run_config", "running_options", "selecting_options", "selection_of"]
+__all__ = ["run_and_tell", "run_config", "running_options", "selecting_options", "selection_of"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-class _Time(click.ParamType[datetime]):
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:  # noqa: ANN401
-        if isinstance(value, datetime):
-            return value
-        try:
-            parsed = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is not a time like 2026-11-23T04:00 (UTC unless it has a zone)", param, ctx)
-        return parsed.astimezone(UTC).replace(tzinfo=None) if parsed.tzinfo else parsed
 
 
 class _Clock(click.ParamType[float]):
@@ -72,13 +64,15 @@ _SELECTING = (
     click.option("--all", is_flag=True, help="The same as --select all."),
     click.option("--ids", type=click.Path(path_type=Path), help="Only the ids in FILE, one a line."),
     click.option("--limit", type=click.IntRange(min=1), help="At most so many photos."),
-    click.option("--redo-before", type=_Time(), help="Treat what was done before TIME (UTC) as not there."),
+    click.option("--redo-before", type=time_type, help="Treat what was done before TIME (UTC) as not there."),
     click.option("--force", is_flag=True, help="Redo everything selected: --redo-before now."),
     click.option("--reembed", is_flag=True, help="With --redo-before or --force: embed again too."),
     click.option("--retry-failed", is_flag=True, help="Try every failed photo again, permanent failures too."),
     click.option("--check-images", is_flag=True, help="Look at every image done before for changes."),
     click.option("--chunk-size", type=click.IntRange(min=1), help="Photos in a chunk (run.chunk_size)."),
 )
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
 
 _RUNNING = (
     click.option("--until", type=_Clock(), help="Stop at this time of day (local)."),
@@ -90,6 +84,17 @@ _RUNNING = (
     click.option("--precision", help="auto, float32, bfloat16, float16 or int8 (encoder.precision)."),
     click.option(
         "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Log lines."
+    ),
+    click.option("--log-file", type=_FILE, help="Append log lines to FILE instead of standard error."),
+    click.option(
+        "--metrics-file", type=_FILE, help="Keep FILE up with the run, for Prometheus (node_exporter's textfile)."
+    ),
+    click.option(
+        "--summary",
+        type=click.Choice(SUMMARIES),
+        default="short",
+        show_default=True,
+        help="What is printed at the end: a few lines, a mail's text, or that only if something needs a person.",
     ),
 )
 
@@ -159,3 +164,19 @@ def run_config(workspace: Workspace, flags: dict[str, Any]) -> Config:
         encoder__precision=flags["precision"],
         run__missing_image=flags.get("missing_image"),
     )
+
+
+def run_and_tell(
+    workspace: Workspace, name: str, run: Callable[[Workspace, Config, Job], RunRecord], flags: dict[str, Any]
+) -> int:
+    """Run a job as its flags say, print what it has come to, also where an error ends it, and return the exit code."""
+    configure_logging(flags["log_format"], flags["log_file"])
+    watch = Watch(workspace, name, flags["metrics_file"])
+    try:
+        with signals_as_exits(), watch:
+            job = replace(job_of(name, flags), follow=watch.follow)
+            record = run(workspace, run_config(workspace, flags), job)
+    finally:
+        if text := watch.summary(flags["summary"]):
+            say(text)
+    return record.exit_code or 0

@@ -49,6 +49,7 @@ def commit(
     head: str = HEAD,
     encoder: str = ENCODER,
     number: int = 1,
+    weights: str = "0" * 64,
 ) -> None:
     """Commit one chunk of rows; each row needs its gridimage_id, the rest has defaults."""
     at = datetime.strptime(run_id[:16], "%Y%m%dT%H%M%SZ")
@@ -96,4 +97,4 @@ def commit(
         table("predictions", prediction, predictions),
         512,
     )
-    commit_chunk(workspace, ChunkName(run_id, number, encoder, head, POLICY, "0" * 64), tables)
+    commit_chunk(workspace, ChunkName(run_id, number, encoder, head, POLICY, weights), tables)

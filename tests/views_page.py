@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 
 from geotag_batch.config import Config, default_toml
 from geotag_batch.resources import read_resource
@@ -18,7 +19,7 @@ from geotag_batch.run.query import query
 from geotag_batch.workspace import Workspace
 from geotag_batch.write.decisions import Decision, append_decisions
 from geotag_batch.write.views import MACROS, VIEWS, rebuild_views
-from tests.builders import RUN_2, commit, write_catalogue
+from tests.builders import RUN_2, RUN_3, commit, write_catalogue
 from tests.data import prediction, write_archive
 
 PAGE = Path(__file__).parents[1] / "docs" / "views.md"
@@ -62,10 +63,20 @@ def make_archive(folder: Path) -> tuple[Workspace, Config]:
     scores = [{"Canals": 0.9}, {"Canals": 0.8, "Paths": 0.6}, {"Canals": 0.7}, {"Paths": 0.6}, {"Canals": 0.95}]
     rows = [prediction(photo["gridimage_id"], each, 0.55) for photo, each in zip(series, scores, strict=True)]
     commit(workspace, RUN_2, head=head, number=2, predictions=rows)
+    commit(workspace, RUN_3, number=2, embeddings=[_embedding(photo, photo / 7, -photo / 5) for photo in range(1, 6)])
     decisions = [(2, "Paths", "accept"), (2, "Coastal", "reject"), (4, "Railways", "add"), (101, "Canals", "accept")]
     append_decisions(workspace, [Decision(*each, "Ann", "review", head=head, score=0.9) for each in decisions])
     rebuild_views(workspace, config)
     return workspace, config
+
+
+def _embedding(photo: int, image: float, title: float) -> dict[str, Any]:
+    """Return a row whose vectors point to angles, in radians."""
+    vectors = {
+        f"{name}_embedding": np.array([np.cos(angle), np.sin(angle), *[0.0] * 510], np.float16)
+        for name, angle in (("image", image), ("title", title))
+    }
+    return {"gridimage_id": photo, **vectors}
 
 
 def header(kind: str, name: str) -> dict[str, str]:

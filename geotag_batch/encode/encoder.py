@@ -54,6 +54,9 @@ class Encoder(Protocol):
         Batches are the encoder's business. Raises EncoderMemoryError if not even a single title fits.
         """
 
+    def cuts_title(self, title: str) -> bool:
+        """Return whether `encode_titles` sees the beginning of a title alone, for it is too long."""
+
 
 def check_pixels(pixels: NDArray[np.uint8], preprocess: Preprocess) -> None:
     """Raise ValueError unless `pixels` is uint8 (n, size, size, 3)."""

@@ -20,6 +20,7 @@ __all__ = ["FAKE_MODEL", "FakeEncoder"]
 FAKE_MODEL = "fake"
 _GRID = 4  # mean colours of 4 x 4 cells: 48 values that say something about the scene
 _COLOURS = _GRID * _GRID * 3
+_LONGEST_TITLE = 75  # words; as many tokens as CLIP sees
 
 
 class FakeEncoder:
@@ -56,10 +57,14 @@ class FakeEncoder:
         """Return (n, 512): the sum of a hash of each word, divided by the root of their number."""
         embeddings = np.empty((len(titles), self.dim), np.float32)
         for row, title in enumerate(titles):
-            words = title.casefold().split() or [""]
+            words = title.casefold().split()[:_LONGEST_TITLE] or [""]
             vectors = [_hashed(word.encode("utf-8", "surrogatepass"), self.dim) for word in words]
             embeddings[row] = np.sum(vectors, axis=0) / np.sqrt(len(words))
         return embeddings
+
+    def cuts_title(self, title: str) -> bool:
+        """Return whether a title has more words than are seen."""
+        return len(title.split()) > _LONGEST_TITLE
 
 
 def _hashed(data: bytes, length: int) -> NDArray[np.float32]:

@@ -79,6 +79,10 @@ class Int8Encoder:
         """Return embeddings (n, dim) of titles, as ClipEncoder makes them. Raises EncoderMemoryError."""
         return self._clip.encode_titles(titles)
 
+    def cuts_title(self, title: str) -> bool:
+        """Return whether a title is too long to be seen whole."""
+        return self._clip.cuts_title(title)
+
 
 def _compile(model: Path) -> Any:  # noqa: ANN401
     openvino: Any = import_engine("openvino")

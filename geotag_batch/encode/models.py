@@ -27,14 +27,14 @@ from geotag_batch.encode.weights import WEIGHTS_SUFFIXES, put_weights, read_weig
 from geotag_batch.errors import EncoderError
 from geotag_batch.preprocess import Preprocess
 
-__all__ = ["LoadedModel", "load_model"]
+__all__ = ["LoadedModel", "find_weights", "load_model"]
 
-Tokenizer = Callable[[list[str]], torch.Tensor]
+Tokenizer = Callable[..., torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model in float32 on the CPU, and what belongs to it. `tokenizer` gives int64 (n, context_length)."""
+    """A model in float32 on the CPU, and what belongs to it. `tokenizer` gives int64 (n, context_length) of n texts."""
 
     encoder_id: str
     weights_sha256: str
@@ -79,6 +79,16 @@ def load_model(encoder: EncoderConfig, workspace_root: Path) -> LoadedModel:
         content = architecture.config if architecture.from_file else None
         encoder_id = make_encoder_id(architecture.name, digest, preprocess, activation, content)
     return LoadedModel(encoder_id, digest, int(architecture.config["embed_dim"]), preprocess, module, tokenizer)
+
+
+def find_weights(encoder: EncoderConfig, workspace_root: Path) -> Path:
+    """Return the file that `load_model` would read, fetched if it is not there. Raises EncoderError."""
+    open_clip = import_open_clip()
+    architecture = find_architecture(open_clip, encoder.model, workspace_root)
+    path = _find_source(open_clip, architecture, encoder.weights, workspace_root).fetch()
+    if not path.is_file():
+        read_weights(path)  # says why not
+    return path
 
 
 def _find_source(open_clip: ModuleType, architecture: Architecture, weights: str, root: Path) -> _Source:

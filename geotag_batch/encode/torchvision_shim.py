@@ -11,7 +11,7 @@ from types import ModuleType
 
 import torch
 
-__all__ = ["import_open_clip"]
+__all__ = ["import_open_clip", "was_mismatched"]
 
 _MISSING_OPERATOR = "operator torchvision::nms does not exist"
 _OPERATORS = ("nms", "qnms")
@@ -32,6 +32,11 @@ def import_open_clip() -> ModuleType:
         _declare_operators()
         _forget_half_imported()
         return importlib.import_module("open_clip")
+
+
+def was_mismatched() -> bool:
+    """Return whether importing open_clip met a torchvision that was built for another torch, and mended it."""
+    return bool(_declarations)
 
 
 def _declare_operators() -> None:

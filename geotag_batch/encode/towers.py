@@ -151,6 +151,12 @@ class ClipEncoder:
                 start += size
         return embeddings
 
+    def cuts_title(self, title: str) -> bool:
+        """Return whether a title is too long to be seen whole: CLIP's context is 77 tokens, two of them marks."""
+        context = self._tokenize([""]).shape[1]
+        ends = self._tokenizer([title[:_LONGEST_TITLE], ""], context_length=context + 1)[:, -1]
+        return len(title) > _LONGEST_TITLE or bool(ends[0] != ends[1])  # padding, unless one more token was there
+
     def _tokenize(self, titles: Sequence[str]) -> torch.Tensor:
         cache = getattr(self._tokenizer, "cache", {})
         if len(cache) > _MAX_CACHED_WORDS:  # open_clip's tokenizer keeps every word it ever saw

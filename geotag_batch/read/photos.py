@@ -32,6 +32,7 @@ __all__ = [
     "open_catalogue",
     "plan_pending",
     "reasons",
+    "register_locations",
 ]
 
 REASONS = (
@@ -146,7 +147,7 @@ def prepare(connection: Connection, target: Target, selection: Selection) -> Non
     Raises InputError if an id of the selection is not in the catalogue.
     """
     _register_asked(connection, selection.ids)
-    _register_locations(connection, target.grids)
+    register_locations(connection, target.grids)
     substitutions = {
         "select": quote_literal("tagged" if selection.select == "labelled" else selection.select),
         "decided_too": _DECIDED if selection.select == "labelled" else "false",
@@ -246,12 +247,15 @@ def _register_asked(connection: Connection, ids: tuple[int, ...] | None) -> None
         )
 
 
-def _register_locations(connection: Connection, grids: tuple[str, ...]) -> None:
-    """Make `location`: each distinct grid reference of the catalogue with the centre of its 1 km square."""
+def register_locations(connection: Connection, grids: tuple[str, ...], *, square_km: bool = True) -> None:
+    """Make `location`: each distinct grid reference of the relation `catalogue` with the centre of its 1 km square.
+
+    Without `square_km` it is the centre of what the reference names, which may be smaller or larger.
+    """
     references: list[str] = []
     if grids:
         references = [row[0] for row in execute_file(connection, "plan", "grid_references").fetchall()]
-    centres = wgs84_centres(references, grids=grids, square_km=True) if references else np.empty((0, 2))
+    centres = wgs84_centres(references, grids=grids, square_km=square_km) if references else np.empty((0, 2))
     known = np.isfinite(centres).all(axis=1)
     table = pa.table(
         {

@@ -12,11 +12,22 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from geotag_batch.atomic import make_folder
+from geotag_batch.duck import connect, dataset_relation, sql_text, storage_trouble
 from geotag_batch.errors import StorageError
 from geotag_batch.locations import location
-from geotag_batch.parquet import open_parquet
+from geotag_batch.parquet import open_parquet, read_parquet_schema
+from geotag_batch.workspace import Workspace
 
-__all__ = ["Vectors", "list_values", "read_described", "read_scores", "read_vectors"]
+__all__ = [
+    "Vectors",
+    "find_embeddings",
+    "list_values",
+    "read_described",
+    "read_scores",
+    "read_vectors",
+    "unreadable",
+    "vector_length",
+]
 
 
 @dataclass(slots=True)
@@ -58,6 +69,27 @@ class Vectors:
         return cls(vectors[0], vectors[1], np.zeros(n, np.bool_), np.zeros(n, np.bool_))
 
 
+def find_embeddings(workspace: Workspace, encoder_id: str, ids: Sequence[int]) -> dict[int, str]:
+    """Return the file with the newest embedding of each of `ids` that the encoder has embedded. Raises StorageError."""
+    embeddings = dataset_relation(workspace, "embeddings", ("gridimage_id", "run_id"), filename=True)
+    with storage_trouble(workspace.embeddings), connect(threads=1) as connection:
+        text = sql_text("stored", "files", {"embeddings": embeddings})
+        return dict(connection.execute(text, {"photos": list(ids), "encoder": encoder_id}).fetchall())
+
+
+def vector_length(path: Path | str) -> int:
+    """Return the length of the vectors in a file of embeddings. Raises StorageError if it cannot be read."""
+    try:
+        return int(read_parquet_schema(location(path)).field("image_embedding").type.list_size)
+    except (OSError, KeyError, AttributeError, pa.ArrowException) as error:
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path | str, error: Exception) -> StorageError:
+    """Return what to raise for a committed file that cannot be read."""
+    return StorageError(f"{path}: cannot be read: {error}", hint="run `geotag verify`")
+
+
 def read_vectors(ids: NDArray[np.int64], files: Sequence[str | None], dim: int, into: Vectors | None = None) -> Vectors:
     """Return the vectors of `ids` (n,), each from its file of the embeddings dataset (None: it has none yet).
 
@@ -89,7 +121,7 @@ def read_described(files: Sequence[Path]) -> tuple[pa.Table, int]:
             part = file.read(columns=["gridimage_id", "title_hash", "image_signature", "precision"])
             dim = file.schema_arrow.field("image_embedding").type.list_size
         except (OSError, KeyError, pa.ArrowException) as error:
-            raise StorageError(f"{path}: cannot be read: {error}", hint="run `geotag verify`") from error
+            raise unreadable(path, error) from error
         parts.append(part.append_column("file", pa.array([str(path)] * part.num_rows, pa.string())))
     return pa.concat_tables(parts), dim
 
@@ -110,12 +142,12 @@ def read_scores(ids: NDArray[np.int64], files: Sequence[str | None], columns: Se
     return pa.concat_tables(parts).take(pa.array(np.argsort(positions)))
 
 
-def list_values(column: pa.ChunkedArray, dim: int) -> tuple[NDArray[np.float16], NDArray[np.bool_]]:
+def list_values(column: pa.ChunkedArray | pa.Array, dim: int) -> tuple[NDArray[np.float16], NDArray[np.bool_]]:
     """Return a fixed-size-list column's vectors that are not null (m, dim), and which rows (n,) those are.
 
     `flatten` is used because `values` would ignore a slice's offset and keep what lies under nulls.
     """
-    array = column.combine_chunks()
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if isinstance(array, pa.ChunkedArray):
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], column.type)
     if array.type.list_size != dim:
@@ -128,7 +160,7 @@ def _version(file: str) -> tuple[int, int]:
     try:
         status = location(file).stat()
     except OSError as error:
-        raise StorageError(f"{file}: cannot be read: {error}", hint="run `geotag verify`") from error
+        raise unreadable(file, error) from error
     return status.st_mtime_ns, status.st_size
 
 
@@ -137,7 +169,7 @@ def _read_file(file: str, columns: tuple[str, ...], mtime_ns: int, size: int) ->
     try:
         return open_parquet(location(file)).read(columns=list(columns))
     except (OSError, pa.ArrowException) as error:
-        raise StorageError(f"{file}: cannot be read: {error}", hint="run `geotag verify`") from error
+        raise unreadable(file, error) from error
 
 
 def _by_file(

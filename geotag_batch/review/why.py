@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from geotag_batch.config import Config
-from geotag_batch.duck import connect, dataset_relation, sql_text
 from geotag_batch.errors import GeotagError
 from geotag_batch.predict.bundle import Scorer, load_scorer
 from geotag_batch.predict.explain import Contributions, explain
 from geotag_batch.predict.features import MODALITIES
-from geotag_batch.read.stored import Vectors, read_vectors
+from geotag_batch.read.stored import Vectors, find_embeddings, read_vectors
 from geotag_batch.review.index import MOST_PERHAPS, PhotoRow
 from geotag_batch.taxonomy import tag_index
 from geotag_batch.workspace import Workspace
@@ -84,12 +83,8 @@ class Why:
             return self._scorers[head_id]
 
     def _vectors(self, scorer: Scorer, photos: Sequence[PhotoRow]) -> Vectors:
-        embeddings = dataset_relation(self._workspace, "embeddings", ("gridimage_id", "run_id"), filename=True)
         ids = [photo.gridimage_id for photo in photos]
-        with connect(threads=1) as connection:
-            text = sql_text("review", "embedded", {"embeddings": embeddings})
-            rows = connection.execute(text, {"photos": ids, "encoder": scorer.info.encoder_id}).fetchall()
-        files = dict(rows)
+        files = find_embeddings(self._workspace, scorer.info.encoder_id, ids)
         return read_vectors(np.array(ids, np.int64), [files.get(photo) for photo in ids], scorer.info.dim)
 
     @staticmethod

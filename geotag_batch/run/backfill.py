@@ -1,5 +1,6 @@
 """The main job: plan, then chunk by chunk read, encode, predict, commit; stop cleanly; say what was done."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from geotag_batch.config import Config
@@ -23,12 +24,17 @@ __all__ = ["Job", "run_backfill", "run_embed"]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What one run is asked to do: `seconds` is its time window, `options` what its record says of the command line."""
+    """What one run is asked to do: `seconds` is its time window, `options` what its record says of the command line.
+
+    `follow` is called with the run's record when it begins, after each chunk, and when it has ended, however it has; a
+    chunk's call comes from the thread that commits it.
+    """
 
     command: str
     selection: Selection
     seconds: float | None = None
     options: dict[str, str] = field(default_factory=dict)
+    follow: Callable[[RunRecord], None] = lambda record: None
 
 
 def run_backfill(workspace: Workspace, config: Config, job: Job) -> RunRecord:
@@ -74,10 +80,15 @@ def _run(
             options=job.options,
         )
         if not plan.total:
-            return replace(record, status="done", exit_code=0, finished_at=utc_now())
+            record = replace(record, status="done", exit_code=0, finished_at=utc_now())
+            job.follow(record)
+            return record
         plan.require_disk(workspace)
         source = open_source(config.images, workspace.root)
         if plan.images:
             source.check_root()
         loop = ChunkLoop(workspace, config, plan, source, record)
-        return loop.work(head, encoder, Stop(job.seconds))
+        try:
+            return loop.work(head, encoder, Stop(job.seconds), job.follow)
+        finally:
+            job.follow(loop.record)

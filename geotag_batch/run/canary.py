@@ -48,7 +48,8 @@ Load = Callable[[Iterable[ImageRequest]], Iterable[LoadedImage]]
 class Canary:
     """n stored photos to choose from, and which of them are encoded again: rows whose image or title is still the same.
 
-    `described` has gridimage_id, file, precision, image_signature; `titles` and `references` are those of today.
+    `described` has gridimage_id, file (null for what comes from elsewhere), precision, image_signature; `titles` and
+    `references` are those of today.
     """
 
     described: pa.Table
@@ -125,7 +126,10 @@ class Canary:
 
     def _changes(self, row: int, encoder: Encoder) -> str:
         """Say what is known to have changed since the photo of `row` was embedded."""
-        then: dict[str, str] = json.loads(read_file_metadata(self.described["file"][row].as_py()).get("software", "{}"))
+        file = self.described["file"][row].as_py()
+        if file is None:  # from elsewhere
+            return ""
+        then: dict[str, str] = json.loads(read_file_metadata(file).get("software", "{}"))
         now = software_versions()
         then["precision"], now["precision"] = self.described["precision"][row].as_py(), encoder.precision
         changed = [f"{name} {then[name]} then, {now[name]} now" for name in then if now.get(name) != then[name]]

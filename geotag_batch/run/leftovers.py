@@ -50,7 +50,7 @@ def remove_leftovers(workspace: Workspace) -> None:
 
 
 def _staged_elsewhere(workspace: Workspace) -> Iterator[Path]:
-    for pattern in ("cache/*/staging/*", "reports/*/.staging/*"):
+    for pattern in ("cache/*/staging/*", "reports/*/.staging/*", "exports/.staging/*"):
         yield from (path for path in workspace.scratch.glob(pattern) if path.is_symlink() or not path.is_dir())
 
 

@@ -25,6 +25,7 @@ from geotag_batch.run.canary import Canary, choose_canary
 from geotag_batch.run.capacity import batch_size, decoding_workers
 from geotag_batch.run.chunk import ChunkResult, tag_chunk
 from geotag_batch.run.embed import Embedder
+from geotag_batch.run.ending import LIMIT_REACHED
 from geotag_batch.run.feed import ChunkFeed
 from geotag_batch.run.plan import Plan
 from geotag_batch.run.report import RunReporter
@@ -58,12 +59,17 @@ class ChunkLoop:
         self._reporter = RunReporter(plan.total)
         self._started = time.monotonic()
 
-    def work(self, head: Scorer | None, encoder: Encoder | None, stop: Stop) -> RunRecord:
+    def work(
+        self, head: Scorer | None, encoder: Encoder | None, stop: Stop, follow: Callable[[RunRecord], None]
+    ) -> RunRecord:
         """Do the plan's chunks until they are done or `stop` says so; return the finished record.
 
-        `encoder` is loaded here if it is None and needed. Errors are recorded, then raised on.
+        `encoder` is loaded here if it is None and needed. `follow` is called with the record when the run begins and
+        after each chunk. Errors are recorded, then raised on.
         """
         write_run_record(self._workspace, self.record)
+        self._follow = follow
+        follow(self.record)
         try:
             with stop.listening():
                 with self._reporter.running(), ExitStack() as tools:
@@ -192,6 +198,7 @@ class ChunkLoop:
             refresh_views(self._workspace, self._config, only_stale=True)
         self._written |= written
         self._reporter.committed(self.record)
+        self._follow(self.record)
 
     def _finish(self, status: str, reason: str | None, exit_code: int) -> None:
         now = utc_now()
@@ -210,7 +217,7 @@ class ChunkLoop:
     def _ending(self, stop: Stop) -> tuple[str, str | None, int]:
         """Return status, reason and exit code of a run that no error ended."""
         if self.record.photos == self._plan.total:
-            return ("done", None, 0) if self._plan.total == self._plan.pending else ("window", "--limit reached", 0)
+            return ("done", None, 0) if self._plan.total == self._plan.pending else ("window", LIMIT_REACHED, 0)
         if stop.signal is not None:
             return "stopped", f"by {signal.Signals(stop.signal).name}", 128 + stop.signal
         return "window", "the time window is over", 0

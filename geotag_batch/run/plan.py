@@ -31,7 +31,7 @@ from geotag_batch.read.sources import TRANSIENT_FETCHES, image_reference, open_s
 from geotag_batch.workspace import Workspace
 from geotag_batch.write.runs import RunRecord, read_run_records, utc_now
 
-__all__ = ["Plan", "Selection", "make_plan", "target_of"]
+__all__ = ["Plan", "Selection", "bytes_for", "make_plan", "target_of"]
 
 _EMBEDDING_BYTES = 2 * 2 + 0.25  # two float16 vectors' bytes per element of one; a quarter for the rest of the row
 _PREDICTION_BYTES = 320  # 49 float32 scores, of which zstd saves little, tags and the rest of the row
@@ -180,12 +180,17 @@ def _plan_over(workspace: Workspace, config: Config, selection: Selection, targe
     return connection
 
 
-def _bytes_needed(chosen: list[Reason], target: Target, dim: int = 512) -> int:
+def _bytes_needed(chosen: list[Reason], target: Target) -> int:
     photos = sum(reason.photos for reason in chosen)
-    embedded = photos if target.head_id is None else sum(reason.to_embed for reason in chosen)
-    needed = embedded * int(_EMBEDDING_BYTES * dim)
-    needed += photos * _PREDICTION_BYTES if target.head_id else 0
-    return needed + _MARGIN_BYTES if photos else 0
+    if target.head_id is None:
+        return bytes_for(embedded=photos, predicted=0)
+    return bytes_for(embedded=sum(reason.to_embed for reason in chosen), predicted=photos)
+
+
+def bytes_for(*, embedded: int, predicted: int, dim: int = 512) -> int:
+    """Return about how many bytes so many embeddings and predictions take on the disk, and a margin for the run."""
+    needed = embedded * int(_EMBEDDING_BYTES * dim) + predicted * _PREDICTION_BYTES
+    return needed + _MARGIN_BYTES if needed else 0
 
 
 def _estimate(records: list[RunRecord], target: Target, chosen: list[Reason]) -> float | None:
@@ -197,7 +202,10 @@ def _estimate(records: list[RunRecord], target: Target, chosen: list[Reason]) ->
         alike = [
             record
             for record in records
-            if record.encoder_id == target.encoder_id and record.photos and bool(record.images_encoded) == encoded
+            if record.encoder_id == target.encoder_id
+            and record.photos
+            and record.command != "import"
+            and bool(record.images_encoded) == encoded
         ][-5:]
         if photos and not alike:
             return None

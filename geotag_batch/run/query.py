@@ -24,7 +24,7 @@ from geotag_batch.run.one_select import require_one_select
 from geotag_batch.workspace import Workspace
 from geotag_batch.write.views import VIEWS
 
-__all__ = ["FORMATS", "query"]
+__all__ = ["FORMATS", "query", "table_lines"]
 
 Format = Literal["table", "csv", "json"]
 FORMATS: tuple[Format, ...] = ("table", "csv", "json")
@@ -119,7 +119,8 @@ def _first_line(error: Exception) -> str:
     return str(error).split("\n", 1)[0]
 
 
-def _as_table(names: list[str], batches: Iterator[list[tuple[Any, ...]]]) -> Iterator[str]:
+def table_lines(names: list[str], batches: Iterator[list[tuple[Any, ...]]]) -> Iterator[str]:
+    """Yield rows, a few at a time, as the lines of a table for a terminal, and their number."""
     widths: list[int] = []
     count = 0
     for batch in batches:
@@ -220,4 +221,4 @@ def _scalar(value: object) -> object:
     return value.hex() if isinstance(value, bytes) else str(value)
 
 
-_WRITERS = {"table": _as_table, "json": _as_json}
+_WRITERS = {"table": table_lines, "json": _as_json}

@@ -1,5 +1,6 @@
 """How a run tells what it does: a progress bar on a terminal, else one log line a chunk; and the last summary."""
 
+import contextlib
 import json
 import logging
 import shlex
@@ -8,17 +9,29 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from logging.handlers import WatchedFileHandler
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from geotag_batch.errors import StorageError
 from geotag_batch.printable import one_line
 from geotag_batch.run.plan import Plan
 from geotag_batch.run.prune import Removal
 from geotag_batch.write.runs import RunRecord
 
-__all__ = ["RunReporter", "configure_logging", "plan_json", "plan_text", "removals_text", "summary"]
+__all__ = [
+    "RunReporter",
+    "command_that_goes_on",
+    "configure_logging",
+    "duration",
+    "plan_json",
+    "plan_text",
+    "removals_text",
+    "summary",
+]
 
 logger = logging.getLogger("geotag")
 
@@ -41,11 +54,37 @@ class _TextFormatter(logging.Formatter):
         return one_line(super().formatMessage(record))
 
 
-def configure_logging(log_format: str) -> None:
-    """Send the log of geotag to standard error, as `text` or `json` lines."""
-    handler = logging.StreamHandler(sys.stderr)
+class _LogFile(WatchedFileHandler):
+    """A log file that is opened anew when logrotate has moved it; one that cannot be written is said once."""
+
+    _said = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not self._said:
+            self._said = True
+            with contextlib.suppress(OSError):  # standard error may be on the same full disk
+                sys.stderr.write(f"geotag: cannot write the log {self.baseFilename}: {sys.exception()}\n")
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # the lines that a full disk refused are still waiting to be written
+            super().close()
+
+
+def configure_logging(log_format: str, log_file: Path | None = None) -> None:
+    """Send the log of geotag to `log_file`, after what is there, or to standard error, as `text` or `json` lines.
+
+    Raises StorageError if the file cannot be opened.
+    """
+    try:
+        handler = logging.StreamHandler(sys.stderr) if log_file is None else _LogFile(log_file, encoding="utf-8")
+    except OSError as error:
+        raise StorageError(
+            f"cannot open the log {log_file}: {error.strerror}", hint="make its folder, and let this user write there"
+        ) from error
     text = _TextFormatter("%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S%z")
     handler.setFormatter(_JsonFormatter() if log_format == "json" else text)
+    for former in logger.handlers:
+        former.close()
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)
     logger.propagate = False
@@ -55,9 +94,11 @@ class RunReporter:
     """Follows one run of `total` photos."""
 
     def __init__(self, total: int, *, bar: bool | None = None) -> None:
-        """Draw a bar if `bar`, by default where standard error is a terminal and logs are text."""
-        is_text = not any(isinstance(handler.formatter, _JsonFormatter) for handler in logger.handlers)
-        self._bar = sys.stderr.isatty() and is_text if bar is None else bar
+        """Draw a bar if `bar`, by default where standard error is a terminal and the log goes there as text."""
+        logged = any(
+            isinstance(each, _LogFile) or isinstance(each.formatter, _JsonFormatter) for each in logger.handlers
+        )
+        self._bar = sys.stderr.isatty() and not logged if bar is None else bar
         self._total = total
         self._started = time.monotonic()
         self._progress: Progress | None = None
@@ -91,7 +132,7 @@ class RunReporter:
             self._total,
             record.failed,
             rate,
-            _duration(left),
+            duration(left),
             extra={
                 "facts": {
                     "event": "chunk",
@@ -116,17 +157,23 @@ def summary(record: RunRecord) -> str:
         f"run {record.run_id}: {record.status}" + (f" ({one_line(record.stop_reason)})" if record.stop_reason else ""),
         f"  {record.photos} of {record.pending} pending photos in {record.chunks} chunks: {done}, "
         f"{record.failed} failed; {record.images_encoded} images and {record.titles_encoded} titles encoded",
-        f"  {_duration(record.seconds)}, {record.photos / max(record.seconds, 1e-9):.1f} photos/s",
+        f"  {duration(record.seconds)}, {record.photos / max(record.seconds, 1e-9):.1f} photos/s",
     ]
     if record.failures:
         lines.append("  failed: " + ", ".join(f"{name} {count}" for name, count in sorted(record.failures.items())))
     if record.status != "done":
-        lines.append(f"  go on with: {shlex.join(_command_that_goes_on(record))}")
+        lines.append(f"  go on with: {shlex.join(command_that_goes_on(record))}")
     return "\n".join(lines)
 
 
-def _command_that_goes_on(record: RunRecord) -> list[str]:
-    """Return the same selection again; --force has become the --redo-before of its start, so nothing is done twice."""
+def command_that_goes_on(record: RunRecord) -> list[str]:
+    """Return the same selection again; --force has become the --redo-before of its start, so nothing is done twice.
+
+    For an import, the same files.
+    """
+    if record.command == "import":
+        files, more = shlex.split(record.options.get("files", "")), ["--replace"] if "replace" in record.options else []
+        return ["geotag", "embeddings", "import", *files, "--encoder", str(record.encoder_id), *more]
     words = ["geotag", record.command]
     for option in ("select", "ids", "redo_before", "reembed", "retry_failed", "check_images"):
         value = record.options.get(option)
@@ -187,13 +234,14 @@ def plan_text(plan: Plan) -> str:
     where = "store" if plan.bytes_free is None else "disk"
     lines.append(f"{where}: about {plan.bytes_needed / 1e6:,.0f} MB needed{free}")
     known = (
-        f"about {_duration(plan.seconds)}, from earlier runs" if plan.seconds is not None else "no earlier run to tell"
+        f"about {duration(plan.seconds)}, from earlier runs" if plan.seconds is not None else "no earlier run to tell"
     )
     lines.append(f"time: {known}")
     return "\n".join(lines)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Return a length of time in words, to the second."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -8,6 +8,7 @@ from geotag_batch.config import Config
 from geotag_batch.duck import Connection, connect, dataset_relation, execute_file, storage_trouble
 from geotag_batch.errors import CatalogueError, HeadError
 from geotag_batch.read.photos import Selection
+from geotag_batch.run.ending import as_it_is
 from geotag_batch.run.lock import is_locked
 from geotag_batch.run.plan import make_plan
 from geotag_batch.workspace import Workspace
@@ -140,12 +141,11 @@ def _last_runs(workspace: Workspace, count: int) -> list[RunLine]:
     busy = bool(records) and is_locked(workspace)
     lines = []
     for record in reversed(records):
-        gone = record.status == "running" and not busy
         lines.append(
             RunLine(
                 run_id=record.run_id,
                 command=record.command,
-                status="interrupted" if gone else record.status,
+                status=as_it_is(record, busy=busy).status,
                 stop_reason=record.stop_reason,
                 head=record.head,
                 photos=record.photos,

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from types import FrameType
 
-__all__ = ["Stop", "seconds_until"]
+__all__ = ["Stop", "seconds_until", "signals_as_exits"]
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -58,6 +58,27 @@ class Stop:
         self.signal = number
         if self._react is not None:
             self._react()
+
+
+@contextmanager
+def signals_as_exits() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP, where they would kill, raise SystemExit(128 + n) for the length of a `with` block.
+
+    SIGINT does as much by itself. So a run that is stopped before its first chunk can still be told of; while there are
+    chunks, `Stop` takes the signals.
+    """
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    taken = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) == signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, leave)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def seconds_until(hour: int, minute: int, now: datetime) -> float:

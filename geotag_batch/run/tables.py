@@ -12,7 +12,7 @@ from geotag_batch.predict.head import HeadInfo
 from geotag_batch.run.work import Chunk
 from geotag_batch.schema import error_classes, load_schema
 
-__all__ = ["Scored", "Stamp", "embeddings_table", "failures_table", "predictions_table"]
+__all__ = ["Scored", "Stamp", "embeddings_table", "failures_table", "predictions_table", "vector_column"]
 
 _LONGEST_WAIT = timedelta(days=60)
 
@@ -56,8 +56,8 @@ def embeddings_table(chunk: Chunk, stamp: Stamp, *, everything: bool) -> pa.Tabl
     signatures = [chunk.signatures[row] or "" for row in rows]
     columns = {
         "gridimage_id": pa.array(chunk.ids[rows]),
-        "image_embedding": _vector_column(vectors.image[rows], has_image),
-        "title_embedding": _vector_column(vectors.title[rows], has_title),
+        "image_embedding": vector_column(vectors.image[rows], has_image),
+        "title_embedding": vector_column(vectors.title[rows], has_title),
         "title_hash": pc.if_else(pa.array(has_title), hashes, None),
         "image_signature": pa.array(signatures, pa.string(), mask=~has_image),
         "precision": _constant(stamp.precision, len(rows)),
@@ -131,7 +131,8 @@ def _constant(value: str, length: int) -> pa.Array:
     return pa.repeat(pa.scalar(value), length)
 
 
-def _vector_column(vectors: NDArray[np.float16], valid: NDArray[np.bool_]) -> pa.FixedSizeListArray:
+def vector_column(vectors: NDArray[np.float16], valid: NDArray[np.bool_]) -> pa.FixedSizeListArray:
+    """Return vectors (n, dim) as a column that is null where `valid` (n,) does not mark a row."""
     values = pa.array(np.ascontiguousarray(vectors).ravel())
     return pa.FixedSizeListArray.from_arrays(values, vectors.shape[1], mask=pa.array(~valid))
 

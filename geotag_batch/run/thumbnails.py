@@ -4,20 +4,21 @@ import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 from PIL import Image
 
 from geotag_batch.catalogue import catalogue_files, catalogue_relation
 from geotag_batch.config import Config
-from geotag_batch.duck import connect, fetch_arrow
+from geotag_batch.duck import connect, fetch_arrow, storage_trouble
 from geotag_batch.preprocess import Preprocess
 from geotag_batch.read.loader import ImageLoader, ImageRequest
 from geotag_batch.read.sources import image_reference
 from geotag_batch.run.capacity import decoding_workers
 from geotag_batch.workspace import Workspace
 
-__all__ = ["Thumbnail", "load_thumbnails"]
+__all__ = ["Thumbnail", "describe_photos", "load_thumbnails"]
 
 _QUALITY = 80
 
@@ -40,17 +41,26 @@ class Thumbnail:
         return None if self.jpeg is None else f"data:image/jpeg;base64,{base64.b64encode(self.jpeg).decode('ascii')}"
 
 
+def describe_photos(workspace: Workspace, config: Config, ids: Sequence[int]) -> list[dict[str, Any]]:
+    """Return what the catalogue says of those of `ids` that it has: the columns of sql/report/photos.sql.
+
+    Raises CatalogueError, StorageError.
+    """
+    with storage_trouble(workspace.root), connect(memory_limit=config.run.memory_limit) as connection:
+        only = ("gridimage_id", "title", "realname", "grid_reference", "image")
+        relation = catalogue_relation(catalogue_files(connection, workspace, config), config, only=only)
+        connection.execute(f"CREATE TEMP VIEW catalogue AS FROM {relation}")
+        connection.register("asked", pa.table({"gridimage_id": pa.array(ids, pa.int64())}))
+        rows: list[dict[str, Any]] = fetch_arrow(connection, "report", "photos").to_pylist()
+        return rows
+
+
 def load_thumbnails(workspace: Workspace, config: Config, ids: Sequence[int], size: int) -> dict[int, Thumbnail]:
     """Return a thumbnail of `size` x `size` pixels for each of `ids` that the catalogue has.
 
     A photo whose image is missing or broken gets one without picture. Raises CatalogueError.
     """
-    with connect(memory_limit=config.run.memory_limit) as connection:
-        only = ("gridimage_id", "title", "realname", "grid_reference", "image")
-        relation = catalogue_relation(catalogue_files(connection, workspace, config), config, only=only)
-        connection.execute(f"CREATE TEMP VIEW catalogue AS FROM {relation}")
-        connection.register("asked", pa.table({"gridimage_id": pa.array(ids, pa.int64())}))
-        rows = fetch_arrow(connection, "report", "photos").to_pylist()
+    rows = describe_photos(workspace, config, ids)
     requests = [
         ImageRequest(row["gridimage_id"], image_reference(config.images, row["gridimage_id"], row["image"]))
         for row in rows

@@ -9,16 +9,15 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from geotag_batch.catalogue import steady_catalogue
 from geotag_batch.config import Config
 from geotag_batch.duck import execute_file, fetch_arrow
-from geotag_batch.errors import InputError, StorageError
+from geotag_batch.errors import InputError
 from geotag_batch.predict.features import LocationRule
 from geotag_batch.read.photos import Selection, Target, open_catalogue, prepare
-from geotag_batch.read.stored import Vectors, read_vectors
+from geotag_batch.read.stored import Vectors, read_vectors, vector_length
 from geotag_batch.taxonomy import tag_names
 from geotag_batch.train.decided import DecisionsUsed, apply_decisions
 from geotag_batch.train.examples import Examples
@@ -77,7 +76,7 @@ def choose_encoder(workspace: Workspace, asked: str | None) -> tuple[str, int]:
 
     Raises InputError if nothing is embedded, `asked` is not among the stored ones, or there are several to choose from.
     """
-    stored = {path.parent.name.removeprefix("encoder="): path for path in workspace.dataset_files("embeddings")}
+    stored = workspace.encoders()
     if not stored:
         raise InputError(
             f"nothing is embedded in {workspace.root}", hint="run `geotag embed --tagged`, then train again"
@@ -87,11 +86,7 @@ def choose_encoder(workspace: Workspace, asked: str | None) -> tuple[str, int]:
     encoder_id = asked or next(iter(stored))
     if encoder_id not in stored:
         raise InputError(f"no embeddings of encoder {encoder_id} are stored, only of {', '.join(stored)}")
-    try:
-        column = pq.read_schema(stored[encoder_id]).field("image_embedding")
-    except (OSError, KeyError, pa.ArrowException) as error:
-        raise StorageError(f"{stored[encoder_id]}: cannot be read: {error}", hint="run `geotag verify`") from error
-    return encoder_id, int(column.type.list_size)
+    return encoder_id, vector_length(stored[encoder_id])
 
 
 @dataclass(frozen=True, slots=True)

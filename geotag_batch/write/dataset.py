@@ -162,6 +162,10 @@ def read_file_metadata(path: Path) -> Mapping[str, str]:
 
 
 def stored_weights(workspace: Workspace, encoder_id: str) -> str | None:
-    """Return the weights_sha256 that made the newest stored embeddings of an encoder; None if there are none."""
-    files = sorted((workspace.embeddings / f"encoder={encoder_id}").glob("[0-9]*Z-*.parquet"))
-    return read_file_metadata(files[-1]).get("weights_sha256") if files else None
+    """Return the weights_sha256 that made the newest stored embeddings of an encoder; None if there are none.
+
+    Embeddings that were imported do not say it, so those before them are asked.
+    """
+    files = sorted((workspace.embeddings / f"encoder={encoder_id}").glob("[0-9]*Z-*.parquet"), reverse=True)
+    stated = (read_file_metadata(path).get("weights_sha256") for path in files)
+    return next((weights for weights in stated if weights is not None), None)

@@ -24,6 +24,7 @@ __all__ = [
     "new_run_id",
     "read_run_record",
     "read_run_records",
+    "run_time",
     "stamp_after",
     "utc_now",
     "write_run_record",
@@ -87,6 +88,11 @@ def stamp_after(last: str) -> str:
 def is_run_id(text: str) -> bool:
     """Return whether `text` has the form of a run_id."""
     return _RUN_ID.fullmatch(text) is not None
+
+
+def run_time(run_id: str) -> datetime:
+    """Return when a run began, UTC, as its run_id says."""
+    return datetime.strptime(run_id[:16], _TIME)
 
 
 def _committed_times(workspace: Workspace) -> Iterator[str]:

@@ -44,6 +44,7 @@ VIEWS = (
     "predictions_all",
     "predictions_newest",
     "predictions",
+    "embeddings_newest",
     "predicted_tags",
     "waiting",
     "review_queue",
@@ -67,7 +68,7 @@ VIEWS = (
 )
 """All views, each after those that it reads."""
 
-MACROS = ("queue", "queue_for_tag", "queue_in_hectad", "photo", "series_of")
+MACROS = ("queue", "queue_for_tag", "queue_in_hectad", "photo", "series_of", "similar_to", "similar_to_title")
 """All table macros: views that take arguments, over the views; in sql/macros/, their parameters in the header."""
 
 _PATIENCE = 30.0  # seconds; with thousands of files the views take some
@@ -128,7 +129,12 @@ def _create_macros(connection: Connection, config: Config) -> None:
 
 
 def _macros(config: Config) -> dict[str, str]:
-    return {name: sql_text("macros", name, {"photo_url": _text(config.review.photo_url)}) for name in MACROS}
+    photo_url = {"photo_url": _text(config.review.photo_url)}
+    similar = {
+        f"similar_{kind}": sql_text("parts", "similar", photo_url | {"vector": f"{kind}_embedding"})
+        for kind in ("image", "title")
+    }
+    return {name: sql_text("macros", name, photo_url | similar) for name in MACROS}
 
 
 def views_are_stale(workspace: Workspace, config: Config) -> bool:
@@ -152,17 +158,23 @@ def views_are_stale(workspace: Workspace, config: Config) -> bool:
 def _definitions(connection: Connection, workspace: Workspace, config: Config) -> dict[str, str]:
     """Return the statement of each view, in the order of VIEWS."""
     head = config.head.current
+    encoder, vectors = _encoder_of(workspace, head), dataset_relation(workspace, "embeddings")
+    searched = _text(encoder or _only(workspace.encoders()))
     substitutions = {
         "tags": _tags_relation(),
         "tag_names": f"[{', '.join(map(quote_literal, tag_names()))}]",
         "catalogue": _catalogue(connection, workspace, config),
         "predictions": dataset_relation(workspace, "predictions"),
+        "repeated_predictions": _repeated(f"(SELECT gridimage_id FROM predictions_all WHERE head = {_text(head)})"),
         "embeddings": dataset_relation(workspace, "embeddings", ("gridimage_id", "run_id")),
+        "repeated_embeddings": _repeated(f"(SELECT gridimage_id FROM {vectors} WHERE encoder = {searched})"),
+        "vectors": vectors,
+        "searched": searched,
         "failures": dataset_relation(workspace, "failures"),
         "decisions": dataset_relation(workspace, "decisions"),
         "runs": run_records_relation(workspace),
         "head": _text(head),
-        "encoder": _text(_encoder_of(workspace, head)),
+        "encoder": _text(encoder),
         "photo_url": _text(config.review.photo_url),
         "root": _text(str(workspace.root)),
     }
@@ -172,6 +184,15 @@ def _definitions(connection: Connection, workspace: Workspace, config: Config) -
         digest = hashlib.sha256(text.encode()).hexdigest()
         made[name] = sql_text("views", name, {**substitutions, "made_from": _text(digest)})
     return made
+
+
+def _repeated(rows: str) -> str:
+    return sql_text("parts", "repeated", {"rows": rows})
+
+
+def _only(encoders: Collection[str]) -> str | None:
+    """Return the one encoder that embeddings are stored of; None where there are several, which are never mixed."""
+    return next(iter(encoders)) if len(encoders) == 1 else None
 
 
 def _catalogue(connection: Connection, workspace: Workspace, config: Config) -> str:

@@ -4,6 +4,7 @@
 -- $head, $policy: null when only embedding.  $uses_image, $uses_title, $uses_location: what the head takes.
 -- $redo_before: predictions older than this are redone; null for none.  $reembed: then their embeddings too.
 -- $retry_failed: every standing failure is due.  $now: UTC.
+-- An image signature that is empty is unknown (imported embeddings): with it only an image that is gone has changed.
 -- image_work: none | check (look at the signature first) | encode.
 CREATE OR REPLACE TEMP TABLE pending AS
 WITH other_heads AS (
@@ -42,10 +43,12 @@ compared AS (
         abs(scored.latitude - p.latitude) > 1e-6
         OR abs(scored.longitude - p.longitude) > 1e-6
         OR (scored.latitude IS NULL) <> (p.latitude IS NULL) AS has_moved,
-        look.gridimage_id IS NOT NULL AND look.signature IS DISTINCT FROM
-        CASE WHEN $head IS NULL THEN embedded.image_signature ELSE scored.image_signature END AS image_changed,
         look.gridimage_id IS NOT NULL
-        AND look.signature IS DISTINCT FROM embedded.image_signature AS embedding_outdated
+        AND NOT (coalesce(done_signature = '', false) AND look.signature IS NOT NULL)
+        AND look.signature IS DISTINCT FROM done_signature AS image_changed,
+        look.gridimage_id IS NOT NULL
+        AND NOT (coalesce(embedded_signature = '', false) AND look.signature IS NOT NULL)
+        AND look.signature IS DISTINCT FROM embedded_signature AS embedding_outdated
     FROM selected AS p
     LEFT JOIN scored USING (gridimage_id)
     LEFT JOIN embedded USING (gridimage_id)

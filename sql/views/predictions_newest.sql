@@ -4,28 +4,12 @@
 -- Example: SELECT gridimage_id, tags, top_score, run_id FROM predictions_newest ORDER BY gridimage_id LIMIT 3
 --
 -- Newest is of the greatest run_id. Most photos have one prediction only, so what is dear, grouping by photo, is kept to
--- the others. They are found by blocks of 64 ids, a bit each: where there are more rows than distinct ids (`seen`), the
--- ids seen twice have dropped out of the exclusive or (`odd`), unless one was seen three times: then all ids of the block
--- are taken. So the rows of a few ids alone are read again, and scores and the other wide columns once, as they stream by.
+-- the others (sql/parts/repeated.sql): the rows of a few ids alone are read again, and scores and the other wide columns
+-- once, as they stream by.
 -- The comparison with coalesce, rather than OR IS NULL, lets DuckDB expect every row to pass, so that a join with the
 -- catalogue does not take this wide side to build its hash table from.
-WITH blocks AS (
-    SELECT
-        gridimage_id >> 6 AS block,
-        count(*) AS results,
-        bit_or(CAST(1 AS UBIGINT) << CAST(gridimage_id & 63 AS UBIGINT)) AS seen,
-        bit_xor(CAST(1 AS UBIGINT) << CAST(gridimage_id & 63 AS UBIGINT)) AS odd
-    FROM predictions_all
-    WHERE head = {{head}}
-    GROUP BY block
-    HAVING results > bit_count(seen)
-),
-repeated AS (
-    SELECT (block << 6) + place AS gridimage_id
-    FROM blocks, range(64) AS places(place)
-    WHERE
-        (CASE WHEN results - bit_count(seen) = bit_count(xor(seen, odd)) THEN xor(seen, odd) ELSE seen END
-            >> CAST(place AS UBIGINT)) & 1 = 1
+WITH repeated AS (
+    {{repeated_predictions}}
 ),
 newest AS (
     SELECT gridimage_id, max(run_id) AS run_id

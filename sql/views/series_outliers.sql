@@ -2,7 +2,7 @@
 -- Grain: one row per photo, series and tag that does not fit: `missing`, at least two thirds of the other predicted photos of
 -- the series have it, or `extra`, at most a third of them has. Series with three predicted photos or more.
 -- Columns: kind, series, tag, problem (missing or extra), others (the other predicted photos), with_tag (of
--- those, the photos with it), title, photo_url, tags. The clearest first.
+-- those, the photos with it), title, photo_url, tags. The clearest first, so all is worked out before the first row.
 -- Example: SELECT gridimage_id, title, kind, tag, problem, with_tag, others FROM series_outliers
 WITH member AS MATERIALIZED (
     SELECT series.gridimage_id, series.kind, series.series, predicted.tags

@@ -92,6 +92,17 @@ def test_titles_come_back_in_their_order_whatever_their_lengths(encoder: Encoder
     assert len(np.unique(together.round(3), axis=0)) == len(TITLES)
 
 
+def test_a_title_is_cut_where_the_context_ends_and_not_before(encoder: Encoder) -> None:
+    fits = "a " * 75  # and the two marks of beginning and end
+    assert [encoder.cuts_title(title) for title in ("", TITLES[0], fits, f"{fits} a", TITLES[3])] == [
+        *(False, False, False),
+        *(True, True),
+    ]
+    together = encoder.encode_titles([fits, f"{fits} bridge", f"{fits[:-2]} bridge"])
+    assert np.abs(together[0] - together[1]).max() < 1e-4
+    assert np.abs(together[0] - together[2]).max() > 1e-3
+
+
 def test_nothing_gives_nothing(encoder: Encoder) -> None:
     assert encoder.encode_images(pictures(encoder, 0)).shape == (0, encoder.dim)
     assert encoder.encode_titles([]).shape == (0, encoder.dim)

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.corpus.table import corpus_section, inputs_section
-from tests.faults import company, cuts, disk, kills, moments
+from tests.faults import commands, company, cuts, disk, kills, moments
 from tests.faults.report import write_section
 from tests.faults.row import Row, rows_table
 from tests.faults.trial import Bed
@@ -36,6 +36,7 @@ def _rows(folder: Path, bed: Bed, longer: Bed) -> list[Callable[[], Row]]:
         partial(kills.kill_at_steps, bed),
         partial(kills.kill_at_calls, bed, every=6),
         partial(kills.prune_killed, bed),
+        partial(commands.commands_killed, bed),
         partial(cuts.power_cuts, bed),
         partial(cuts.trace_order, bed),
         partial(disk.fsync_fails, bed),

@@ -1,6 +1,7 @@
 """One row of the table of faults: what was done, how often, and what did not hold afterwards."""
 
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -40,11 +41,14 @@ class Row:
 
 @contextmanager
 def row(fault: str, how: str) -> Iterator[Row]:
-    """Time a row for the length of a `with` block."""
+    """Time a row for the length of a `with` block; an exception ends the row, as a finding, and not those after it."""
     made = Row(fault, how)
     started = time.monotonic()
     try:
         yield made
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is the outcome
+        traceback.print_exc()
+        made.tally.others.append(f"broken off by {type(error).__name__}: {error}")
     finally:
         made.seconds = time.monotonic() - started
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import company, cuts, disk, kills, moments
+from tests.faults import commands, company, cuts, disk, kills, moments
 from tests.faults.row import Row
 from tests.faults.trial import Bed
 
@@ -25,11 +25,15 @@ def test_an_archive_that_grows_while_its_runs_are_killed_is_as_if_undisturbed(tm
 
 
 def test_killed_at_a_step_a_run_leaves_what_the_next_one_completes(bed: Bed) -> None:
-    check(kills.kill_at_steps(bed, every=23))
+    check(kills.kill_at_steps(bed, every=37))
 
 
 def test_a_prune_that_is_killed_is_finished_by_doing_it_again(bed: Bed) -> None:
-    check(kills.prune_killed(bed, every=16))
+    check(kills.prune_killed(bed, every=25))
+
+
+def test_the_other_commands_that_are_killed_are_finished_by_doing_them_again(bed: Bed) -> None:
+    check(commands.commands_killed(bed, every=15, first=1))
 
 
 def test_after_a_power_cut_every_disk_that_may_be_left_is_completed(bed: Bed) -> None:
@@ -41,7 +45,7 @@ def test_files_are_synced_and_renamed_and_folders_synced_in_that_order(bed: Bed)
 
 
 def test_what_cannot_be_synced_is_not_published(bed: Bed) -> None:
-    check(disk.fsync_fails(bed, every=19))
+    check(disk.fsync_fails(bed, every=29))
 
 
 def test_a_disk_that_fills_up_ends_the_run_with_a_clear_error(bed: Bed) -> None:

@@ -15,7 +15,7 @@ from tests.faults.trial import Bed
     [("straight", {"unreadable"}), ("marker_after", {"unreadable", "doubled"}), ("random_name", {"doubled"})],
 )
 def test_a_wrong_writer_is_caught(tmp_path: Path, name: str, mistakes: set[str]) -> None:
-    made = power_cuts(Bed(tmp_path, 3, mutant=name), at_once=1, until_caught=True)
+    made = power_cuts(Bed(tmp_path, 3, mutant=name), at_once=1, every=3, until_caught=True)
     assert any(getattr(made.tally, mistake) for mistake in mistakes), made.outcome
 
 

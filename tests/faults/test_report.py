@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.report import markdown_table, write_section
+from tests.faults.row import row, rows_table
 
 
 def test_a_section_is_replaced_and_nothing_around_it(tmp_path: Path) -> None:
@@ -33,3 +34,10 @@ def test_cells_keep_their_row() -> None:
     assert markdown_table(("a", "b"), [("x|y", 1234), ("two\nlines", "")]) == (
         "| a | b |\n| --- | --- |\n| x\\|y | 1,234 |\n| two\\nlines |  |"
     )
+
+
+def test_an_exception_ends_its_row_as_a_finding() -> None:
+    with row("fault", "how") as made:
+        Path("/no/such/file").read_text()
+    assert not made.tally.clean
+    assert "NOT CLEAN, 1 findings: broken off by FileNotFoundError" in rows_table([made])

@@ -63,6 +63,25 @@ def test_where_the_log_or_the_output_is_on_a_full_disk_the_exit_code_is_right(tm
     assert b"geotag: cannot write: [Errno 28] No space left on device" in done.stderr
 
 
+def test_what_native_code_says_when_the_interpreter_is_taken_down_is_not_the_operators_business() -> None:
+    script = (
+        "import os\n"
+        "class Late:\n"
+        "    def __del__(self, write=os.write): write(2, b'late')\n"
+        "late = Late()\n"
+        "from jobs.cli import main\n"
+        "main()"
+    )
+    command = [sys.executable, "-c", script]
+    said = [
+        subprocess.run([*command, *words], capture_output=True, text=True, timeout=60, check=False).stderr
+        for words in (["--version"], ["bakfill"])
+    ]
+    assert said[0] == ""
+    assert "backfill" in said[1]
+    assert "late" not in said[1]
+
+
 def test_version_is_the_package_version() -> None:
     assert _geotag("--version").stdout == f"geotag, version {__version__}\n"
 

@@ -1,19 +1,15 @@
 """The commands that look: views, query, status, verify; and prune: what they print, and their exit codes."""
 
-import io
 import json
 import re
-from collections.abc import Callable
 
 import pytest
 
 from geotag_batch.config import set_key
 from geotag_batch.workspace import Workspace
-from jobs.cli import main
 from tests.builders import write_catalogue
 from tests.data import RUN_4, write_archive
-
-Geotag = Callable[..., tuple[int, str, str]]
+from tests.jobs.conftest import Geotag
 
 
 @pytest.fixture
@@ -25,21 +21,10 @@ def filled(workspace: Workspace) -> tuple[Workspace, str, str]:
 
 
 @pytest.fixture
-def geotag(
-    filled: tuple[Workspace, str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Geotag:
+def geotag(filled: tuple[Workspace, str, str], run_geotag: Geotag) -> Geotag:
     """Run a command in the archive; return exit code, output and errors."""
-
-    def run(command: str, *arguments: str, stdin: str = "") -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["geotag", command, "-C", str(filled[0].root), *arguments])
-        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
-        with pytest.raises(SystemExit) as ended:
-            main()
-        shown = capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return ended.value.code, shown.out, shown.err
-
-    return run
+    assert filled
+    return run_geotag
 
 
 def test_views_are_listed_and_can_be_queried(geotag: Geotag) -> None:

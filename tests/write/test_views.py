@@ -197,6 +197,11 @@ def expected(archive: Archive) -> dict[str, tuple[str, list[tuple[Any, ...]]]]:
             "SELECT gridimage_id, tags, top_score, set_probability, forced, run_id FROM predictions_newest ORDER BY 1",
             newest,
         ),
+        "embeddings_newest": (
+            "SELECT gridimage_id, encoder, len(image_embedding), list_sum(title_embedding), run_id "
+            "FROM embeddings_newest ORDER BY 1",
+            [(row[0], ENCODER, 512, 512.0, row[-1]) for row in newest],
+        ),
         "predictions": (
             "SELECT gridimage_id, title, tags, grid_reference, credit, photo_url, contributed, run_date "
             "FROM predictions WHERE gridimage_id IN (1, 4, 9) ORDER BY 1",
@@ -637,12 +642,15 @@ CALLS = {
     "queue_in_hectad": "queue_in_hectad('su31')",
     "photo": "photo(2)",
     "series_of": "series_of(3)",
+    "similar_to": "similar_to(2, first_rows := 3)",
+    "similar_to_title": "similar_to_title(2, first_rows := 2)",
 }
 
 
 @pytest.mark.parametrize("macro", MACROS)
 def test_each_macro_answers_with_its_views_empty_or_filled(macro: str, archive: Archive, workspace: Workspace) -> None:
     photos = {"queue": [5, 9], "queue_for_tag": [5, 9, 4, 8, 50_000], "queue_in_hectad": [3], "photo": [2, 2]}
+    photos |= {"similar_to": [1, 3, 4], "similar_to_title": [1, 3]}
     rows = ask(archive.workspace, f"SELECT gridimage_id FROM {CALLS[macro]}")
     assert rows == [(number,) for number in photos.get(macro, [3])]
     rebuild_views(workspace, Config())

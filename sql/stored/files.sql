@@ -1,4 +1,4 @@
--- Where the newest embeddings of some photos are, by a head's encoder.
+-- Where the newest embeddings of some photos are, by one encoder.
 -- Grain: one row per photo that the encoder has embedded. Built over the embeddings dataset.
 -- $photos: gridimage_ids; $encoder: encoder_id.
 SELECT gridimage_id, max_by(filename, run_id) AS file
