@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from geotag_batch.errors import ConfigError, StoreError
+from geotag_batch.store_options import STORE_HINT, store_options
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -100,7 +100,7 @@ def open_store(root: str, tries: int = 6, patience: float = 30.0) -> Store:
         ) from error
     backoff = {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=5), "base": 2}
     retries: Any = {"max_retries": tries - 1, "backoff": backoff, "retry_timeout": timedelta(seconds=2 * patience)}
-    options = _options(root)
+    options = store_options(root)
     client: Any = {
         "timeout": timedelta(seconds=patience),
         "connect_timeout": timedelta(seconds=min(5.0, patience)),
@@ -109,39 +109,8 @@ def open_store(root: str, tries: int = 6, patience: float = 30.0) -> Store:
     try:
         made = library.from_url(root, client_options=client, retry_config=retries, **options)
     except Exception as error:
-        raise ConfigError(f"{root}: {_reason(error)}", hint=_HINT) from error
+        raise ConfigError(f"{root}: {_reason(error)}", hint=STORE_HINT) from error
     return _ObjectStore(root, made)
-
-
-_HINT = "README.md, `Object storage`, says which variables give endpoint, region and credentials"
-
-
-def _options(root: str) -> dict[str, Any]:
-    """Return endpoint and credentials where the library would not find them by itself, in environment or profile."""
-    options: dict[str, Any] = {}
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    if endpoint:
-        if not re.fullmatch(r"https?://[^/@:\s]+(:\d{1,5})?/*", endpoint):  # the library takes it to be right
-            raise ConfigError("AWS_ENDPOINT_URL is not http(s)://host or http(s)://host:port", hint=_HINT)
-        options["endpoint"] = endpoint
-    if _needs_profile():
-        try:
-            from obstore.auth.boto3 import Boto3CredentialProvider  # noqa: PLC0415
-
-            options["credential_provider"] = Boto3CredentialProvider()
-        except (ImportError, ValueError) as error:
-            raise ConfigError(f"{root}: no credentials in the AWS profile", hint=_HINT) from error
-    return options
-
-
-def _needs_profile() -> bool:
-    """Tell whether credentials are in a profile, which the library does not read; what it reads comes before that."""
-    known = ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_SKIP_SIGNATURE")
-    if any(name in os.environ for name in known) or any("AWS_CONTAINER_" in name for name in os.environ):
-        return False
-    home = Path("~/.aws").expanduser()
-    file = Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE", home / "credentials"))
-    return "AWS_PROFILE" in os.environ or file.is_file()
 
 
 class _ObjectStore:
@@ -249,7 +218,7 @@ class _ObjectStore:
             yield
         except (FileNotFoundError, exceptions.NotFoundError) as error:
             if "NoSuchBucket" in str(error):
-                raise StoreError(f"{self.url}: there is no such bucket", hint=_HINT) from error
+                raise StoreError(f"{self.url}: there is no such bucket", hint=STORE_HINT) from error
             raise FileNotFoundError(2, "no such object", self._at(name)) from error
         except exceptions.AlreadyExistsError as error:
             raise FileExistsError(17, "there is such an object already", self._at(name)) from error
@@ -271,7 +240,7 @@ _AGAIN = "start again: what is committed stays valid"
 
 
 def _hint(error: Exception) -> str:
-    return _HINT if re.search(r"\b(401|403)\b|credential", str(error), re.IGNORECASE) else _AGAIN
+    return STORE_HINT if re.search(r"\b(401|403)\b|credential", str(error), re.IGNORECASE) else _AGAIN
 
 
 def _reason(error: Exception) -> str:

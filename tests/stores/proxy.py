@@ -37,6 +37,7 @@ class Proxy:
     url: str = ""
     bucket: str = ""
     faults: list[Fault] = field(default_factory=list)
+    authorizations: set[str] = field(default_factory=set)
     requests: list[tuple[str, str, int]] = field(default_factory=list)
     """Method, path and body's length of each answer that came from the server."""
 
@@ -70,6 +71,7 @@ def proxied(target: str) -> Iterator[Proxy]:
         def handle_one(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
             fault = proxy.fault_of(self.command, self.path)
+            proxy.authorizations.add(self.headers.get("authorization", ""))
             if fault is not None and fault.before is not None:
                 fault.before()
             if fault is not None and fault.status is not None:

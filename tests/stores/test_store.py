@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from geotag_batch.config import ImagesConfig
+from geotag_batch.encode.files import model_file
 from geotag_batch.errors import ConfigError, ImageRootError, PhotoFailure, StoreError, UsageError
 from geotag_batch.locations import StorePath, location
 from geotag_batch.read.sources import ImageSource, open_source
@@ -189,6 +190,38 @@ def test_a_password_is_in_no_error_and_in_nothing_that_a_path_or_a_store_shows(
     with pytest.raises(ConfigError, match="AWS_ENDPOINT_URL is not") as wrong:
         open_store("s3://other-bucket", 1, 1.0)
     assert SECRET not in f"{wrong.value.message} {wrong.value.hint}"
+
+
+def test_a_model_in_a_bucket_is_copied_once_for_each_version(bucket: str, server: Server, tmp_path: Path) -> None:
+    root = location(f"s3://{bucket}/archive")
+    assert model_file(root, "/models/clip.pt") == Path("/models/clip.pt")
+    assert not model_file(root, "models/clip.safetensors").exists()
+    for content in (b"one" * 4_000_000, b"two"):
+        server.write(bucket, "archive/models/clip.safetensors", content)
+        copy = model_file(root, "models/clip.safetensors")
+        assert copy.is_relative_to(tmp_path / "scratch")
+        assert copy.read_bytes() == content
+        assert model_file(root, "models/clip.safetensors") == copy
+    assert model_file(tmp_path, "models/clip.pt") == tmp_path / "models" / "clip.pt"
+
+
+def test_credentials_may_be_in_a_profile(
+    proxy: Proxy, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "credentials").write_text(
+        f"[night]\naws_access_key_id = OFTHEPROFILE\naws_secret_access_key = {SECRET}\n", encoding="utf-8"
+    )
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_PROFILE", "night")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    assert open_store(f"s3://{bucket}").entries("") == []
+    (authorization,) = proxy.authorizations
+    assert "Credential=OFTHEPROFILE/" in authorization
+    monkeypatch.setenv("AWS_PROFILE", "another")
+    open_store.cache_clear()
+    with pytest.raises(ConfigError, match="no credentials"):
+        open_store(f"s3://{bucket}")
 
 
 def test_another_kind_of_store_is_refused_by_name() -> None:
