@@ -5,6 +5,7 @@
     GeotagError                      70  a bug of ours, unless a subclass says otherwise
     ├── UsageError                    2  the command line does not make sense
     ├── ConfigError                   3  geotag.toml, an environment variable or the workspace
+    │   └── ClusterError              3  the Ray cluster cannot be reached, or does not hold its workers
     ├── InputError                    4  what was to be read is missing or is not what it should be
     │   ├── CatalogueError            4  the photos' Parquet
     │   ├── ImageRootError            4  the images' folder or server does not answer
@@ -27,6 +28,7 @@ from typing import ClassVar
 
 __all__ = [
     "CatalogueError",
+    "ClusterError",
     "ConfigError",
     "DecisionConflictError",
     "EncoderError",
@@ -67,6 +69,10 @@ class ConfigError(GeotagError):
     """geotag.toml, a GEOTAG_* variable or the workspace folder is wrong."""
 
     exit_code = 3
+
+
+class ClusterError(ConfigError):
+    """The Ray cluster cannot be reached, has no room for a worker, or loses them again and again."""
 
 
 class InputError(GeotagError):

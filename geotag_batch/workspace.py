@@ -117,6 +117,11 @@ class Workspace:
         return self.root / "sums"
 
     @property
+    def claims(self) -> Path:
+        """Return where workers of a cluster claim the chunks that they commit, in a store; else it is in staging/."""
+        return self.root / "claims"
+
+    @property
     def quarantine(self) -> Path:
         """Return the folder of what `verify --repair` set aside."""
         return self.root / "quarantine"

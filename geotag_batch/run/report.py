@@ -166,6 +166,10 @@ def summary(record: RunRecord) -> str:
     return "\n".join(lines)
 
 
+_OF_SELECTION = ("select", "ids", "redo_before", "reembed", "retry_failed", "check_images")
+_OF_RAY = ("engine", "ray_address", "workers", "gpus_per_worker", "cpus_per_worker")
+
+
 def command_that_goes_on(record: RunRecord) -> list[str]:
     """Return the same selection again; --force has become the --redo-before of its start, so nothing is done twice.
 
@@ -175,7 +179,7 @@ def command_that_goes_on(record: RunRecord) -> list[str]:
         files, more = shlex.split(record.options.get("files", "")), ["--replace"] if "replace" in record.options else []
         return ["geotag", "embeddings", "import", *files, "--encoder", str(record.encoder_id), *more]
     words = ["geotag", record.command]
-    for option in ("select", "ids", "redo_before", "reembed", "retry_failed", "check_images"):
+    for option in (*_OF_SELECTION, *_OF_RAY):
         value = record.options.get(option)
         if value is not None and (option, value) != ("select", "untagged"):
             words += [f"--{option.replace('_', '-')}", *([] if value == "True" else [value])]

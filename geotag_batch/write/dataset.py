@@ -23,6 +23,7 @@ from geotag_batch.write.sums import add_sums, file_sha256
 __all__ = [
     "ChunkName",
     "ChunkTables",
+    "chunk_files",
     "commit_chunk",
     "publish_parquet",
     "read_file_metadata",
@@ -52,6 +53,16 @@ class ChunkTables:
     failures: pa.Table
     predictions: pa.Table
     dim: int
+
+
+def chunk_files(workspace: Workspace, name: ChunkName) -> list[Path]:
+    """Return the final names of a chunk's files, in the order in which they are committed."""
+    finals = [workspace.failures_file(name.run_id, name.number)]
+    if name.encoder_id is not None:
+        finals.insert(0, workspace.embeddings_file(name.encoder_id, name.run_id, name.number))
+    if name.head_id is not None:
+        finals.append(workspace.predictions_file(name.head_id, name.run_id, name.number))
+    return finals
 
 
 def commit_chunk(workspace: Workspace, name: ChunkName, tables: ChunkTables) -> None:
