@@ -153,10 +153,15 @@ def fetch_arrow(
 
 
 def _bound(purpose: str, name: str, parameters: Mapping[str, Any] | None) -> tuple[str, dict[str, Any] | None]:
-    text = sql_text(purpose, name)
-    body = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("--"))
+    text, body = sql_text(purpose, name), _statement(purpose, name)
     named = {key: value for key, value in (parameters or {}).items() if re.search(rf"\${key}\b", body)}
     return text, named or None
+
+
+def _statement(purpose: str, name: str, substitutions: Mapping[str, str] | None = None) -> str:
+    """Return the text of `sql_text` without lines of comments."""
+    text = sql_text(purpose, name, substitutions)
+    return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("--"))
 
 
 def dataset_relation(
@@ -164,6 +169,7 @@ def dataset_relation(
 ) -> str:
     """Return SQL for a relation over the committed files of a dataset.
 
+    Where a merged file and those that it takes the place of are both there, those that count now are read (committed.py).
     Columns are those of the schema (or `columns` of them), each named, with the partition columns (`encoder`;
     `head` and `run_date`; `run_date`; none) before them and, if asked for, `filename`. A dataset without files is an
     empty relation of the same columns, because DuckDB refuses a glob that matches nothing.
@@ -178,15 +184,22 @@ def dataset_relation(
         nulls = ", ".join(f"CAST(NULL AS {kind}) AS {quote_identifier(name)}" for name, kind in typed)
         return f"(SELECT {nulls} WHERE false)"
     glob = quote_literal(f"{escape_glob(str(workspace.root))}/{dataset}/{DATASET_PATTERNS[dataset]}")
+    counting = ""
+    if dataset != "decisions":  # which has a rule of its own for merged files: a decision counts once
+        # A left join and this comparison, rather than an anti join, let DuckDB expect every row to pass: else a view would
+        # take this, the larger side of a join with the catalogue, to build its hash table from.
+        left_out = _statement("committed", "not_counting", {"files": glob})
+        counting = f" AS committed LEFT JOIN ({left_out}) AS left_out USING (filename)"
+        counting += " WHERE committed.filename = coalesce(left_out.counts_as, committed.filename)"
     if any(part.partition("=")[0].lower() in partitions for part in workspace.root.parts):
         # DuckDB takes the first head=... of a path, here one above the workspace; ours is the last one.
         names = ", ".join(_last_in_path(name, partitions) for name, _ in typed)
-        return f"(SELECT {names} FROM read_parquet({glob}, hive_partitioning = false, filename = true))"
+        return f"(SELECT {names} FROM read_parquet({glob}, hive_partitioning = false, filename = true){counting})"
     hive = ", ".join(f"{quote_literal(name)}: {kind}" for name, kind in partitions.items())
     names = ", ".join(quote_identifier(name) for name, _ in typed)
     options = f"hive_partitioning = true, hive_types = {{{hive}}}" if hive else "hive_partitioning = false"
-    options += ", filename = true" if filename else ""
-    return f"(SELECT {names} FROM read_parquet({glob}, {options}))"
+    options += ", filename = true" if filename or counting else ""
+    return f"(SELECT {names} FROM read_parquet({glob}, {options}){counting})"
 
 
 def _last_in_path(name: str, partitions: Mapping[str, str]) -> str:

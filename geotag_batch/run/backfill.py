@@ -64,6 +64,10 @@ def _run(
 ) -> RunRecord:
     started = utc_now()
     remove_leftovers(workspace)
+    try:
+        remove_repeated(workspace)
+    except StorageError as error:  # verify's matter, and both files are there
+        logger.warning("%s", error.message)
     if views_are_stale(workspace, config):  # left by a killed run too, or the workspace was moved
         rebuild_views(workspace, config)
     with make_plan(workspace, config, job.selection, target) as plan:
