@@ -1,10 +1,12 @@
 """The main job: plan, then chunk by chunk read, encode, predict, commit; stop cleanly; say what was done."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from geotag_batch.config import Config
 from geotag_batch.encode.encoder import Encoder
+from geotag_batch.errors import StorageError
 from geotag_batch.predict.bundle import Scorer, load_scorer
 from geotag_batch.predict.head import current_head_info
 from geotag_batch.read.photos import Selection, Target
@@ -16,10 +18,13 @@ from geotag_batch.run.plan import make_plan, target_of
 from geotag_batch.run.settle import load_settled
 from geotag_batch.run.stop import Stop
 from geotag_batch.workspace import Workspace
+from geotag_batch.write.merging import remove_repeated
 from geotag_batch.write.runs import RunRecord, new_run_id, utc_now
 from geotag_batch.write.views import rebuild_views, views_are_stale
 
 __all__ = ["Job", "run_backfill", "run_embed"]
+
+logger = logging.getLogger("geotag")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""A reader of the views, over and over until something comes in: counts may only grow, and nothing may raise."""
+"""A reader of the views, over and over until something comes in: counts may only grow, and nothing may raise.
+
+With --exact nothing may change at all, neither for who opens the views anew nor for who has them open.
+"""
 
 import select
 import sys
@@ -18,9 +21,35 @@ _QUERIES = {
 }
 
 
+_EXACT = {
+    "predictions_all": "SELECT count(*), sum(hash(rows))::VARCHAR FROM predictions_all AS rows",
+    "predictions": "SELECT count(*), sum(hash(gridimage_id, tags, run_id))::VARCHAR FROM predictions",
+    "failures": "SELECT count(*), sum(hash(gridimage_id, run_id))::VARCHAR FROM failures",
+    "coverage": "FROM coverage",
+}
+
+
+def exact(database: str) -> int:
+    """Return how often the views said what they said at first, with connections new and old in turn."""
+    rounds = 0
+    said: dict[str, object] = {}
+    with duckdb.connect(database, read_only=True) as old:
+        while not rounds or not select.select([sys.stdin], [], [], 0)[0]:
+            connection = old if rounds % 2 else duckdb.connect(database, read_only=True)
+            for name, query in _EXACT.items():
+                answer = connection.execute(query).fetchall()
+                if answer != said.setdefault(name, answer):
+                    raise SystemExit(f"{name} said {said[name]}, then {answer}")
+            rounds += 1
+    return rounds
+
+
 def main() -> None:
     """Read the workspace that the last argument names, and say how often."""
     database = f"{sys.argv[-1]}/review.duckdb"
+    if "--exact" in sys.argv:
+        print(exact(database))
+        return
     seen = dict.fromkeys(_QUERIES, 0)
     rounds = 0
     while not select.select([sys.stdin], [], [], 0)[0]:
