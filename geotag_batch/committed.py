@@ -11,10 +11,10 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
-__all__ = ["SINCE", "FileName", "counting", "parse_name", "repeated"]
+__all__ = ["SINCE", "FileName", "counting", "hidden", "parse_name", "repeated"]
 
 SINCE = "%Y%m%dT%H%M%SZ"
 """How the time in a merged file's name is written, in UTC."""
@@ -77,6 +77,20 @@ def repeated(paths: Iterable[Path]) -> dict[Path, Path]:
         for merged, outer in named:
             if outer.since is not None:
                 found.update({path: merged for path, inner in named if outer.repeats(inner)})
+    return found
+
+
+def hidden(paths: Iterable[Path]) -> list[tuple[str, str]]:
+    """Return ranges of paths, both ends included, that hold what merged files that count now repeat among `paths`.
+
+    A query that leaves these out does not even open them, so that they can be removed later. The merged file itself
+    sorts after the last file that it repeats.
+    """
+    now, found = datetime.now(UTC).replace(tzinfo=None), []
+    for merged in sorted(set(repeated(paths).values())):
+        name = parse_name(merged.name)
+        if name is not None and name.since is not None and name.since <= now:
+            found.append((f"{merged.parent}/{name.first}", f"{merged.parent}/{name.last}.parquet"))
     return found
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from geotag_batch.committed import hidden
 from geotag_batch.errors import ConfigError, StorageError
 from geotag_batch.resources import read_resource, resource_path
 from geotag_batch.schema import load_schema
@@ -169,7 +170,7 @@ def dataset_relation(
 ) -> str:
     """Return SQL for a relation over the committed files of a dataset.
 
-    Where a merged file and those that it takes the place of are both there, those that count now are read (committed.py).
+    Where a merged file and those that it repeats are both there, those that count now are read (committed.py).
     Columns are those of the schema (or `columns` of them), each named, with the partition columns (`encoder`;
     `head` and `run_date`; `run_date`; none) before them and, if asked for, `filename`. A dataset without files is an
     empty relation of the same columns, because DuckDB refuses a glob that matches nothing.
@@ -180,17 +181,20 @@ def dataset_relation(
     typed = [*partitions.items(), *((column.name, column.duckdb_type) for column in wanted)]
     if filename:
         typed.append(("filename", "VARCHAR"))
-    if next(workspace.dataset_files(dataset), None) is None:
+    files = list(workspace.dataset_files(dataset))
+    if not files:
         nulls = ", ".join(f"CAST(NULL AS {kind}) AS {quote_identifier(name)}" for name, kind in typed)
         return f"(SELECT {nulls} WHERE false)"
     glob = quote_literal(f"{escape_glob(str(workspace.root))}/{dataset}/{DATASET_PATTERNS[dataset]}")
     counting = ""
     if dataset != "decisions":  # which has a rule of its own for merged files: a decision counts once
-        # A left join and this comparison, rather than an anti join, let DuckDB expect every row to pass: else a view would
-        # take this, the larger side of a join with the catalogue, to build its hash table from.
+        # A left join and this comparison, rather than an anti join, let DuckDB expect every row to pass: else a view
+        # would take this, the larger side of a join with the catalogue, to build its hash table from.
         left_out = _statement("committed", "not_counting", {"files": glob})
         counting = f" AS committed LEFT JOIN ({left_out}) AS left_out USING (filename)"
         counting += " WHERE committed.filename = coalesce(left_out.counts_as, committed.filename)"
+        for low, high in hidden(files):
+            counting += f" AND committed.filename NOT BETWEEN {quote_literal(low)} AND {quote_literal(high)}"
     if any(part.partition("=")[0].lower() in partitions for part in workspace.root.parts):
         # DuckDB takes the first head=... of a path, here one above the workspace; ours is the last one.
         names = ", ".join(_last_in_path(name, partitions) for name, _ in typed)

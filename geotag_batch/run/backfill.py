@@ -11,6 +11,7 @@ from geotag_batch.predict.bundle import Scorer, load_scorer
 from geotag_batch.predict.head import current_head_info
 from geotag_batch.read.photos import Selection, Target
 from geotag_batch.read.sources import open_source
+from geotag_batch.run.compact import remove_merged
 from geotag_batch.run.leftovers import remove_leftovers
 from geotag_batch.run.lock import hold_lock
 from geotag_batch.run.loop import ChunkLoop
@@ -18,7 +19,6 @@ from geotag_batch.run.plan import make_plan, target_of
 from geotag_batch.run.settle import load_settled
 from geotag_batch.run.stop import Stop
 from geotag_batch.workspace import Workspace
-from geotag_batch.write.merging import remove_repeated
 from geotag_batch.write.runs import RunRecord, new_run_id, utc_now
 from geotag_batch.write.views import rebuild_views, views_are_stale
 
@@ -69,12 +69,12 @@ def _run(
 ) -> RunRecord:
     started = utc_now()
     remove_leftovers(workspace)
-    try:
-        remove_repeated(workspace)
-    except StorageError as error:  # verify's matter, and both files are there
-        logger.warning("%s", error.message)
     if views_are_stale(workspace, config):  # left by a killed run too, or the workspace was moved
         rebuild_views(workspace, config)
+    try:
+        remove_merged(workspace, config)
+    except StorageError as error:  # verify's matter, and both files are there
+        logger.warning("%s", error.message)
     with make_plan(workspace, config, job.selection, target) as plan:
         record = RunRecord(
             run_id=new_run_id(workspace),

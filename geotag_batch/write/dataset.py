@@ -130,7 +130,7 @@ def read_row_groups(path: Path, columns: Sequence[str] | None = None) -> Iterato
 
 
 def write_row_groups(tables: Iterable[pa.Table], schema: pa.Schema, path: Path) -> int:
-    """Write `tables` as the row groups of one file of `schema`, its metadata too; return how many rows. Not published."""
+    """Write `tables` as the row groups of one file of `schema`, which has the metadata, and return how many rows."""
     rows = 0
     with pq.ParquetWriter(path, schema, **_parquet_options(schema)) as writer:
         for table in tables:

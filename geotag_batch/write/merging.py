@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from geotag_batch.atomic import publish, remove_committed
+from geotag_batch.atomic import publish, remove_together
 from geotag_batch.committed import FileName, parse_name, repeated
 from geotag_batch.errors import StorageError
 from geotag_batch.workspace import Workspace
@@ -35,10 +35,10 @@ TARGET_ROWS = 500_000
 """Rows of a merged file: 1 GB of embeddings, 0.1 GB of predictions; files of half as many are large already."""
 
 MARGIN = 60.0
-"""Seconds from the publishing of a merged file until it counts: far longer than a query takes to list a folder twice."""
+"""Seconds from the publishing of a merged file until it counts: far longer than listing a folder twice takes."""
 
 GRACE = 600.0
-"""Seconds that the files stay from then on: far longer than a query takes to open what it listed."""
+"""Seconds that the files stay once the views leave them out: far longer than a query takes to open what it listed."""
 
 _GROUP_ROWS = {"embeddings": 16_384, "predictions": 65_536, "failures": 65_536}
 """Rows of a row group, which is what a merge holds in memory, and what reading one photo's vectors reads: 30 MB."""
@@ -66,8 +66,8 @@ class Waiting:
 def small_files(workspace: Workspace, dataset: str, target_rows: int = TARGET_ROWS) -> Iterator[Group]:
     """Yield what is to be merged: files of less than half of `target_rows`, as many as make up `target_rows`.
 
-    Files of one group say the same of themselves, but for the run. A file that waits to be removed, or for others to be,
-    is left alone, and no group reaches across the name of one that was set aside, which may come back.
+    Files of one group say the same of themselves, but for the run. A file that waits to be removed, or for others to
+    be, is left alone, and no group reaches across the name of one that was set aside, which may come back.
     """
     paths = list(workspace.dataset_files(dataset))
     waiting = repeated(paths)
@@ -95,8 +95,8 @@ def small_files(workspace: Workspace, dataset: str, target_rows: int = TARGET_RO
 def merge(workspace: Workspace, group: Group, margin: float = MARGIN) -> Path:
     """Publish one file of all rows of the group's files, sorted by gridimage_id, and return it.
 
-    It counts `margin` seconds later. Memory is that of a row group or two. Raises StorageError if a file is not what was
-    committed, two of them have the same row, or the disk refuses; nothing is lost then.
+    It counts `margin` seconds later. Memory is that of a row group or two. Raises StorageError if a file is not what
+    was committed, two of them have the same row, or the disk refuses; nothing is lost then.
     """
     for path in group.paths:
         if matches_sum(workspace, path) is False:
@@ -123,18 +123,19 @@ def merge(workspace: Workspace, group: Group, margin: float = MARGIN) -> Path:
     return final
 
 
-def remove_repeated(workspace: Workspace, grace: float = GRACE) -> Waiting:
-    """Remove the files that a merged one repeats, if it has counted for `grace` seconds or more.
+def remove_repeated(workspace: Workspace, views: datetime, grace: float = GRACE) -> Waiting:
+    """Remove the files that a merged one repeats, if it has counted for `grace` seconds or more, and in the views too.
 
-    Before, the merged file is compared with its SHA-256 once more. Raises StorageError if it is damaged, or has not the
-    rows of a file that its name covers.
+    The views, made at `views` (UTC, without zone) and not stale, say that they are not to be opened. Before, the merged
+    file is compared with its SHA-256 once more. Raises StorageError if it is damaged, or has not the rows of a file that
+    its name covers.
     """
     removed = left = 0
     for dataset in _GROUP_ROWS:
         waiting = repeated(workspace.dataset_files(dataset))
         for merged in sorted(set(waiting.values())):
             small = sorted(path for path, by in waiting.items() if by == merged)
-            if not _is_over(parse_name(merged.name), grace):
+            if not _is_over(parse_name(merged.name), views, grace):
                 left += len(small)
                 continue
             known = json.loads(read_file_metadata(merged).get("merged", "{}"))
@@ -142,8 +143,7 @@ def remove_repeated(workspace: Workspace, grace: float = GRACE) -> Waiting:
             if strange or matches_sum(workspace, merged) is False:
                 what = f"does not have the rows of {strange[0].name}" if strange else "is damaged"
                 raise StorageError(f"{merged}: {what}; nothing is removed", hint="run `geotag verify --repair`")
-            for path in small:
-                remove_committed(path)
+            remove_together(small)
             removed += len(small)
     return Waiting(removed, left)
 
@@ -158,8 +158,10 @@ def tidy_sums(workspace: Workspace) -> None:
     remove_idle_sums(workspace, names)
 
 
-def _is_over(name: FileName | None, grace: float) -> bool:
-    return name is not None and name.since is not None and name.since + timedelta(seconds=grace) <= utc_now()
+def _is_over(name: FileName | None, views: datetime, grace: float) -> bool:
+    if name is None or name.since is None:
+        return False
+    return max(views, name.since) + timedelta(seconds=grace) <= utc_now()
 
 
 def _rows(path: Path) -> int:

@@ -1,6 +1,8 @@
 """A reader of the views, over and over until something comes in: counts may only grow, and nothing may raise.
 
-With --exact nothing may change at all, neither for who opens the views anew nor for who has them open.
+With --exact nothing may change at all, neither for who opens the views anew nor for who has them open. A file that goes
+in the moment between a query's listing and its opening makes it open the database anew and ask again, once; how often
+is said.
 """
 
 import select
@@ -29,26 +31,38 @@ _EXACT = {
 }
 
 
-def exact(database: str) -> int:
-    """Return how often the views said what they said at first, with connections new and old in turn."""
-    rounds = 0
+def exact(database: str) -> tuple[int, int]:
+    """Return how often the views said what they said at first, and how many queries met a file that had just gone.
+
+    Connections are new and old in turn.
+    """
+    rounds = again = 0
     said: dict[str, object] = {}
-    with duckdb.connect(database, read_only=True) as old:
-        while not rounds or not select.select([sys.stdin], [], [], 0)[0]:
-            connection = old if rounds % 2 else duckdb.connect(database, read_only=True)
-            for name, query in _EXACT.items():
+    old = duckdb.connect(database, read_only=True)
+    while not rounds or not select.select([sys.stdin], [], [], 0)[0]:
+        connection = old if rounds % 2 else duckdb.connect(database, read_only=True)
+        for name, query in _EXACT.items():
+            try:
                 answer = connection.execute(query).fetchall()
-                if answer != said.setdefault(name, answer):
-                    raise SystemExit(f"{name} said {said[name]}, then {answer}")
-            rounds += 1
-    return rounds
+            except duckdb.IOException as error:
+                if "No such file" not in str(error):
+                    raise
+                again += 1
+                connection.close()
+                connection = duckdb.connect(database, read_only=True)
+                old = connection if rounds % 2 else old
+                answer = connection.execute(query).fetchall()
+            if answer != said.setdefault(name, answer):
+                raise SystemExit(f"{name} said {said[name]}, then {answer}")
+        rounds += 1
+    return again, rounds
 
 
 def main() -> None:
     """Read the workspace that the last argument names, and say how often."""
     database = f"{sys.argv[-1]}/review.duckdb"
     if "--exact" in sys.argv:
-        print(exact(database))
+        print(*exact(database))
         return
     seen = dict.fromkeys(_QUERIES, 0)
     rounds = 0

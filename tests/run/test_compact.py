@@ -1,6 +1,8 @@
 """`geotag compact`: few files for many, every row and every view as before at each moment, and all else works on."""
 
+import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,11 +16,12 @@ from geotag_batch.config import Config, load_config, set_key
 from geotag_batch.duck import dataset_relation
 from geotag_batch.errors import StorageError
 from geotag_batch.predict.features import DEFAULT_RULE
-from geotag_batch.run.compact import Compacted, CompactRequest, compact
+from geotag_batch.run.compact import Compacted, CompactRequest, compact, plan_compact
 from geotag_batch.run.prune import PruneRequest, prune
 from geotag_batch.run.repair import repair
 from geotag_batch.train.dataset import Split, Wanted, read_training_set
 from geotag_batch.workspace import Workspace
+from geotag_batch.write.merging import merge as write_merged
 from geotag_batch.write.runs import utc_now
 from geotag_batch.write.sums import matches_sum
 from geotag_batch.write.views import rebuild_views
@@ -102,7 +105,8 @@ def test_one_file_takes_the_place_of_many_and_every_row_stays(night: Workspace) 
 
 def test_before_its_time_a_merged_file_is_left_out_and_after_it_the_others(night: Workspace) -> None:
     small = {path.name for path in files(night, "embeddings")}
-    merge(night, margin=3600)
+    for group in plan_compact(night):
+        write_merged(night, group, margin=3600)
     assert sources(night) == small
     before = everything(night)
     (merged,) = {path.name for path in files(night, "embeddings")} - small
@@ -126,6 +130,7 @@ def test_the_next_run_removes_what_was_merged_long_ago_and_scores_the_newest_emb
     head = str(made.config.head.current)
     before = made.scores(head)
     merge(made.workspace, margin=-3600)
+    os.utime(made.workspace.database, (time.time() - 3600,) * 2)
     again = made.backfill(redo_before=utc_now())
     assert (again.photos, again.images_encoded) == (7, 0)
     assert (made.scores(head) == before).all()
