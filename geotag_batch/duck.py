@@ -30,6 +30,7 @@ __all__ = [
     "escape_glob",
     "execute_file",
     "fetch_arrow",
+    "files_relation",
     "only_select",
     "quote_identifier",
     "quote_literal",
@@ -204,6 +205,15 @@ def dataset_relation(
     options = f"hive_partitioning = true, hive_types = {{{hive}}}" if hive else "hive_partitioning = false"
     options += ", filename = true" if filename or counting else ""
     return f"(SELECT {names} FROM read_parquet({glob}, {options}){counting})"
+
+
+def files_relation(files: Sequence[Path], columns: Sequence[str]) -> str:
+    """Return SQL for a relation over these committed files and no others: `columns` of their schema, and `filename`."""
+    names = ", ".join(quote_identifier(name) for name in (*columns, "filename"))
+    if not files:
+        return f"(SELECT {', '.join(f'NULL AS {quote_identifier(name)}' for name in (*columns, 'filename'))} WHERE false)"
+    listed = ", ".join(quote_literal(escape_glob(str(path))) for path in files)
+    return f"(SELECT {names} FROM read_parquet([{listed}], hive_partitioning = false, filename = true))"
 
 
 def _last_in_path(name: str, partitions: Mapping[str, str]) -> str:

@@ -16,6 +16,7 @@ from geotag_batch.config import Config, load_config, set_key
 from geotag_batch.duck import dataset_relation
 from geotag_batch.errors import StorageError
 from geotag_batch.predict.features import DEFAULT_RULE
+from geotag_batch.read.scan import open_embeddings
 from geotag_batch.run.compact import Compacted, CompactRequest, compact, plan_compact
 from geotag_batch.run.prune import PruneRequest, prune
 from geotag_batch.run.repair import repair
@@ -56,6 +57,13 @@ def everything(workspace: Workspace) -> list[list[tuple[Any, ...]]]:
         rows_of(workspace, "SELECT * EXCLUDE due FROM failures ORDER BY gridimage_id"),
         rows_of(workspace, "FROM coverage"),
     ]
+
+
+def scan(workspace: Workspace) -> list[tuple[int, float]]:
+    """Return photos and the first number of each image's vector, as a search reads them."""
+    stored = open_embeddings(workspace, ENCODER, "1GiB")
+    batches = [batch for place in range(len(stored.files)) for batch in stored.batches(place, "image")]
+    return sorted((photo, vector[0]) for ids, vectors in batches for photo, vector in zip(ids, vectors, strict=True))
 
 
 def sources(workspace: Workspace) -> set[str]:
@@ -139,7 +147,7 @@ def test_the_next_run_removes_what_was_merged_long_ago_and_scores_the_newest_emb
     assert made.backfill().photos == 0
 
 
-def test_training_reads_the_same_from_a_merged_file(workspace: Workspace) -> None:
+def test_training_and_search_read_the_same_from_a_merged_file(workspace: Workspace) -> None:
     write_catalogue(workspace, [{"gridimage_id": i, "title": "a title", "tags": ["Coastal"]} for i in (1, 2, 3, 4)])
     for number, run, photos in ((0, RUN_1, (4, 2, 3, 1)), (1, RUN_2, (3, 1))):
         for photo in photos:
@@ -147,10 +155,12 @@ def test_training_reads_the_same_from_a_merged_file(workspace: Workspace) -> Non
             commit(workspace, run, embeddings=[row], number=photo)
     wanted = Wanted(ENCODER, 512, ("image", "title"), DEFAULT_RULE)
     before = read_training_set(workspace, Config(), wanted, Split(validation_ids=()))
+    scanned = scan(workspace)
     settle(workspace)
     after = read_training_set(workspace, Config(), wanted, Split(validation_ids=()))
     assert (after.sha256, after.left_out) == (before.sha256, before.left_out)
     assert after.examples.parts["image"][:, 0].tolist() == [11, 2, 13, 4]
+    assert scan(workspace) == scanned == [(1, 11), (2, 2), (3, 13), (4, 4)]
 
 
 def withdraw(workspace: Workspace, *photos: int) -> None:
