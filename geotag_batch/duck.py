@@ -211,7 +211,9 @@ def files_relation(files: Sequence[Path], columns: Sequence[str]) -> str:
     """Return SQL for a relation over these committed files and no others: `columns` of their schema, and `filename`."""
     names = ", ".join(quote_identifier(name) for name in (*columns, "filename"))
     if not files:
-        return f"(SELECT {', '.join(f'NULL AS {quote_identifier(name)}' for name in (*columns, 'filename'))} WHERE false)"
+        return (
+            f"(SELECT {', '.join(f'NULL AS {quote_identifier(name)}' for name in (*columns, 'filename'))} WHERE false)"
+        )
     listed = ", ".join(quote_literal(escape_glob(str(path))) for path in files)
     return f"(SELECT {names} FROM read_parquet([{listed}], hive_partitioning = false, filename = true))"
 

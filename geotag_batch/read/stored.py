@@ -111,7 +111,8 @@ def read_vectors(ids: NDArray[np.int64], files: Sequence[str | None], dim: int, 
 def read_described(files: Sequence[Path]) -> tuple[pa.Table, int]:
     """Return what embeddings were made from, without vectors, and the vectors' length.
 
-    Of a merged file, one row group is read. Columns: gridimage_id, title_hash, image_signature, precision, file. Raises StorageError if a file is unreadable.
+    Of a merged file, one row group is read. Columns: gridimage_id, title_hash, image_signature, precision, file. Raises
+    StorageError if a file is unreadable.
     """
     parts, dim = [], 0
     for path in files:

@@ -126,9 +126,9 @@ def merge(workspace: Workspace, group: Group, margin: float = MARGIN) -> Path:
 def remove_repeated(workspace: Workspace, views: datetime, grace: float = GRACE) -> Waiting:
     """Remove the files that a merged one repeats, if it has counted for `grace` seconds or more, and in the views too.
 
-    The views, made at `views` (UTC, without zone) and not stale, say that they are not to be opened. Before, the merged
-    file is compared with its SHA-256 once more. Raises StorageError if it is damaged, or has not the rows of a file that
-    its name covers.
+    The views, made at `views` (UTC, without zone) and not stale, say that they are not to be opened. Before, the
+    merged file is compared with its SHA-256 once more. Raises StorageError if it is damaged, or has not the rows of a
+    file that its name covers.
     """
     removed = left = 0
     for dataset in _GROUP_ROWS:
