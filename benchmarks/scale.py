@@ -76,7 +76,8 @@ def _bytes(folder: Path, photos: int = 40_960) -> Row:
 
 def _bytes_a_row(workspace: Workspace, dataset: str) -> float:
     files = list(workspace.dataset_files(dataset))
-    return sum(path.stat().st_size for path in files) / sum(pq.read_metadata(path).num_rows for path in files)
+    rows = sum(int(pq.read_metadata(path).num_rows) for path in files)
+    return sum(path.stat().st_size for path in files) / rows
 
 
 def _merge(workspace: Workspace) -> None:
