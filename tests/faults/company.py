@@ -49,7 +49,8 @@ def compacted_under_readers(folder: Path, files: int, count: int, seconds: int) 
         with bed.trial() as trial:
             trial.finish()
             command = [sys.executable, "-m", "tests.faults.reader"]
-            reading = [trial.popen("--exact", command=command, stdin=subprocess.PIPE) for _ in range(count)]
+            ways = [("--exact", "--keep") if number % 2 else ("--exact",) for number in range(count)]
+            reading = [trial.popen(*way, command=command, stdin=subprocess.PIPE) for way in ways]
             tally = Tally()
             pause = ("--margin", str(seconds), "--grace", str(seconds))
             for target in (files // 10, 4 * files) if files >= 100 else (4 * files,):
