@@ -3,6 +3,9 @@
 A reader of the final name sees the whole old file or the whole new one. Neither pyarrow nor DuckDB calls fsync,
 so the staged file is opened again and synced here. A failed fsync is never repeated on the same file: the kernel
 may have dropped the dirty pages already, so the file is abandoned and its maker starts again.
+
+In an object store a file is published by one PUT of the whole object, which needs no rename and no fsync: under
+If-None-Match where nothing may be replaced, and after the lease of whoever writes there has been renewed (lease.py).
 """
 
 import contextlib
@@ -12,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from geotag_batch.errors import StorageError
+from geotag_batch.locations import StorePath
 
 __all__ = [
     "fsync_folder",
@@ -34,7 +38,13 @@ def publish(write: Callable[[Path], object], final: Path, staging: Path, *, repl
     committed data is never overwritten. Raises StorageError with the operating system's reason; nothing is
     visible then, and the staged file is gone. One case is otherwise: if the folder cannot be synced after the rename,
     the whole new file is visible, for readers may have seen it already, and a power cut may take it back.
+
+    Where `final` is in an object store, StoreError says that the store did not take it, or not surely, and LockedError
+    that this process may not write there any more.
     """
+    if isinstance(final, StorePath):
+        _publish_object(write, final, staging, replace=replace)
+        return
     staged = staging / f"{final.name}.staged"
     try:
         make_folder(staging)
@@ -56,6 +66,38 @@ def publish(write: Callable[[Path], object], final: Path, staging: Path, *, repl
             f"cannot write {final}: {error.strerror or error}",
             hint="free space or mend permissions, then start again: what is committed stays valid",
         ) from error
+
+
+def _publish_object(write: Callable[[Path], object], final: StorePath, staging: Path, *, replace: bool) -> None:
+    staged = staging / f"{final.name}.staged"
+    try:
+        staging.mkdir(parents=True, exist_ok=True)
+        try:
+            write(staged)
+            data = staged.read_bytes()
+        finally:
+            staged.unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"cannot write {staged}: {error.strerror or error}", hint="free space on that disk, then start again"
+        ) from error
+    _confirm_lease(final)
+    try:
+        if replace:
+            final.store.put(final.key, data)
+        else:
+            final.store.put_new(final.key, data)
+    except FileExistsError as error:
+        _confirm_lease(final)  # who has lost it finds its names occupied
+        raise StorageError(f"{final} exists already and is not overwritten", hint="run `geotag verify`") from error
+
+
+def _confirm_lease(path: StorePath) -> None:
+    from geotag_batch.lease import guard_of  # noqa: PLC0415  nothing that a folder needs
+
+    lease = guard_of(path)
+    if lease is not None:
+        lease.confirm()
 
 
 def write_bytes(data: bytes, final: Path, staging: Path, *, replace: bool = False) -> None:
@@ -132,7 +174,11 @@ def make_folder(folder: Path) -> None:
 
 
 def remove_committed(path: Path) -> None:
-    """Remove a committed file durably; one that is gone already is no error. Raises StorageError."""
+    """Remove a committed file durably; one that is gone already is no error. Raises StorageError, StoreError."""
+    if isinstance(path, StorePath):
+        _confirm_lease(path)
+        path.store.delete(path.key)
+        return
     try:
         path.unlink()
         fsync_folder(path.parent)
@@ -161,8 +207,12 @@ def remove_together(paths: Sequence[Path]) -> None:
 def move_away(path: Path, final: Path) -> None:
     """Move a file or folder to `final`, in the same file system, in one step that is durable in both folders.
 
-    What is gone already is no error. Raises StorageError if `final` exists or the system refuses.
+    What is gone already is no error. Raises StorageError if `final` exists or the system refuses. In an object store
+    it is copied first, object by object, then removed; a move that was killed is finished by doing it again.
     """
+    if isinstance(path, StorePath) and isinstance(final, StorePath):
+        _move_objects(path, final)
+        return
     try:
         make_folder(final.parent)
         if os.path.lexists(final):  # no race: the workspace's lock is held
@@ -177,6 +227,20 @@ def move_away(path: Path, final: Path) -> None:
             f"cannot move {path} to {final}: {error.strerror or error}",
             hint="mend permissions, or move it by hand, then start again",
         ) from error
+
+
+def _move_objects(path: StorePath, final: StorePath) -> None:
+    names = [path.key] if path.is_file() else [each.key for each in path.rglob("*") if isinstance(each, StorePath)]
+    for name in names:
+        _confirm_lease(final)
+        target = f"{final.key}{name.removeprefix(path.key)}"
+        try:
+            final.store.put_new(target, path.store.read(name).data)
+        except FileExistsError as error:
+            raise StorageError(
+                f"cannot move {path} to {final}: that is there already", hint="move it by hand"
+            ) from error
+        path.store.delete(name)
 
 
 def fsync_folder(folder: Path) -> None:

@@ -5,13 +5,11 @@ so each file's own schema is looked at first. Bytes in a text column that are no
 the whole catalogue, become question marks.
 """
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from geotag_batch.config import Config
 from geotag_batch.duck import (
@@ -21,8 +19,12 @@ from geotag_batch.duck import (
     escape_glob,
     quote_identifier,
     quote_literal,
+    raise_store_error,
+    reach_stores,
 )
 from geotag_batch.errors import CatalogueError
+from geotag_batch.locations import is_store_url, location
+from geotag_batch.parquet import read_parquet_schema
 from geotag_batch.schema import Column, load_schema
 from geotag_batch.workspace import Workspace
 
@@ -38,12 +40,16 @@ __all__ = [
 def catalogue_glob(workspace: Workspace, config: Config) -> str:
     """Return the absolute glob of the catalogue, the workspace's own part of it escaped for DuckDB."""
     path = config.photos.path
+    if is_store_url(path):
+        location(path)  # refused if there is a password in it
+        return path
     return path if Path(path).is_absolute() else f"{escape_glob(str(workspace.root))}/{path}"
 
 
 def catalogue_files(connection: Connection, workspace: Workspace, config: Config) -> list[str]:
     """Return the catalogue's files, sorted. Raises CatalogueError if there are none."""
     glob = catalogue_glob(workspace, config)
+    reach_stores(connection)
     rows = connection.execute("SELECT file FROM glob($glob) ORDER BY file", {"glob": glob}).fetchall()
     files = [str(row[0]) for row in rows if not Path(row[0]).name.startswith((".", "tmp_"))]
     if not files:
@@ -103,6 +109,7 @@ def steady_catalogue(workspace: Workspace, config: Config) -> Iterator[None]:
     try:
         yield
     except DuckError as error:
+        raise_store_error(error)
         _compare(before)
         _blame(list(before), config, error)
         raise
@@ -113,7 +120,7 @@ def _states(files: list[str]) -> dict[str, tuple[int, int, int]]:
     states = {}
     for file in files:
         try:
-            status = os.stat(file)
+            status = location(file).stat()
         except OSError as error:
             raise CatalogueError(f"{file}: cannot be read: {error.strerror}", hint=_START_AGAIN) from error
         states[file] = (status.st_ino, status.st_size, status.st_mtime_ns)
@@ -159,9 +166,9 @@ def _select(column: Column, source: str) -> str:
 def _check_file(file: str, image: str) -> dict[str, pa.DataType]:
     """Return which of the schema's columns the file has, and as what; `image` is what it calls the image column."""
     try:
-        if not Path(file).is_file():  # opening a FIFO would wait for ever
+        if not location(file).is_file():  # opening a FIFO would wait for ever
             raise OSError("it is no plain file")
-        schema = pq.read_schema(file)
+        schema = read_parquet_schema(location(file))
         names = [name.lower() for name in schema.names]
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise CatalogueError(f"{file}: cannot be read as Parquet: {error}", hint=_RESTORE) from error

@@ -48,14 +48,14 @@ def _key(
 class PhotosConfig:
     """Where the catalogue is."""
 
-    path: str = _key("photos/*.parquet", "the catalogue; a glob, relative to this file or absolute")
+    path: str = _key("photos/*.parquet", "the catalogue; a glob, relative to this file, absolute, or s3://bucket/...")
 
 
 @dataclass(frozen=True, slots=True)
 class ImagesConfig:
     """Where the images are, and the limits within which they are fetched and decoded."""
 
-    root: str = _key("images", "a folder, or an http(s) URL")
+    root: str = _key("images", "a folder, an http(s) URL, or s3://bucket/prefix")
     template: str = _key("{bucket:05d}/{gridimage_id}.jpg", "path below the root; bucket = gridimage_id // 10000")
     column: str | None = _key(None, "instead of the template: the catalogue's column with a path or URL")
     max_bytes: int = _key(50_000_000, "a larger file is a failure", least=1)

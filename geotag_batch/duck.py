@@ -14,7 +14,8 @@ import duckdb
 import pyarrow as pa
 
 from geotag_batch.committed import hidden
-from geotag_batch.errors import ConfigError, StorageError
+from geotag_batch.errors import ConfigError, StorageError, StoreError
+from geotag_batch.locations import seen_schemes
 from geotag_batch.resources import read_resource, resource_path
 from geotag_batch.schema import load_schema
 from geotag_batch.workspace import DATASET_PATTERNS, Workspace
@@ -34,6 +35,8 @@ __all__ = [
     "only_select",
     "quote_identifier",
     "quote_literal",
+    "raise_store_error",
+    "reach_stores",
     "run_records_relation",
     "sql_names",
     "sql_text",
@@ -58,6 +61,7 @@ def connect(
 ) -> Connection:
     """Open a connection, in memory unless `database` is given, that never fetches an extension.
 
+    It reads the object stores that this process has met so far.
     `memory_limit` is DuckDB's ("2GiB"); what does not fit goes to the folder `spill`. Times are UTC.
     """
     settings: dict[str, Any] = {
@@ -80,20 +84,39 @@ def connect(
             raise
         raise ConfigError(f"run.memory_limit = {memory_limit!r}: {error}", hint="for example 2GiB") from error
     connection.execute("SET TimeZone = 'UTC'")
+    reach_stores(connection)
     # What reads a dataset twice then reads the footers of its thousands of files once; committed files never change.
     connection.execute("SET parquet_metadata_cache = true")
     return connection
+
+
+def reach_stores(connection: Connection) -> None:
+    """Let a connection read the object stores that this process has met so far."""
+    for scheme in seen_schemes:
+        from geotag_batch.store_files import StoreFiles  # noqa: PLC0415  nothing that a folder needs
+
+        if not connection.filesystem_is_registered(scheme):
+            connection.register_filesystem(StoreFiles(scheme))
+
+
+def raise_store_error(error: DuckError) -> None:
+    """Raise the StoreError for which DuckDB stopped, if it was one: it hands on what a file system raises as text."""
+    found = re.search(r"^([\w.]+\.)?StoreError: (.*)$", str(error), re.MULTILINE)
+    if found is not None:
+        raise StoreError(found[2], hint="start again: what is committed stays valid") from error
 
 
 @contextlib.contextmanager
 def storage_trouble(where: Path) -> Iterator[None]:
     """Raise StorageError for what a disk, a memory limit or a damaged file makes DuckDB raise in a `with` block.
 
+    What an object store refuses is a StoreError.
     `where` is what is read or written. Other DuckDB errors in our own SQL are bugs, and pass.
     """
     try:
         yield
     except duckdb.Error as error:
+        raise_store_error(error)
         reason = str(error).split("\n", 1)[0]
         if isinstance(error, duckdb.OutOfMemoryException):
             hint = "free space on that disk, or raise run.memory_limit in geotag.toml"
@@ -188,7 +211,7 @@ def dataset_relation(
         return f"(SELECT {nulls} WHERE false)"
     glob = quote_literal(f"{escape_glob(str(workspace.root))}/{dataset}/{DATASET_PATTERNS[dataset]}")
     counting = ""
-    if dataset != "decisions":  # which has a rule of its own for merged files: a decision counts once
+    if dataset != "decisions" and not workspace.in_store:  # a decision counts once anyway; no merging in a store
         # A left join and this comparison, rather than an anti join, let DuckDB expect every row to pass: else a view
         # would take this, the larger side of a join with the catalogue, to build its hash table from.
         left_out = _statement("committed", "not_counting", {"files": glob})

@@ -5,10 +5,12 @@
     GeotagError                      70  a bug of ours, unless a subclass says otherwise
     ├── UsageError                    2  the command line does not make sense
     ├── ConfigError                   3  geotag.toml, an environment variable or the workspace
+    │   └── ClusterError              3  the Ray cluster cannot be reached, or does not hold its workers
     ├── InputError                    4  what was to be read is missing or is not what it should be
     │   ├── CatalogueError            4  the photos' Parquet
     │   ├── ImageRootError            4  the images' folder or server does not answer
     │   ├── StorageError              4  the workspace's disk: full, read-only, a broken committed file
+    │   ├── StoreError                4  the object store: refuses, does not answer, or not with what was asked for
     │   └── DecisionConflictError     4  another reviewer has decided on the photo meanwhile
     ├── ModelError                    5  encoder weights, heads
     │   ├── EncoderError              5
@@ -26,6 +28,7 @@ from typing import ClassVar
 
 __all__ = [
     "CatalogueError",
+    "ClusterError",
     "ConfigError",
     "DecisionConflictError",
     "EncoderError",
@@ -38,6 +41,7 @@ __all__ = [
     "ModelError",
     "PhotoFailure",
     "StorageError",
+    "StoreError",
     "UsageError",
     "VerifyError",
 ]
@@ -67,6 +71,10 @@ class ConfigError(GeotagError):
     exit_code = 3
 
 
+class ClusterError(ConfigError):
+    """The Ray cluster cannot be reached, has no room for a worker, or loses them again and again."""
+
+
 class InputError(GeotagError):
     """Something to be read is missing or is not what it should be."""
 
@@ -83,6 +91,13 @@ class ImageRootError(InputError):
 
 class StorageError(InputError):
     """The workspace's disk is full or read-only, or a committed file is broken."""
+
+
+class StoreError(InputError):
+    """The object store refuses, does not answer, or answers with other than was asked for; says nothing of the data.
+
+    That is why it is no StorageError: what a store does not give just now is not broken.
+    """
 
 
 class DecisionConflictError(InputError):

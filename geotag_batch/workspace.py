@@ -1,10 +1,13 @@
 """Where everything is in a workspace; the one place that knows the tree of docs/architecture.md."""
 
+import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from geotag_batch.errors import ConfigError
+from geotag_batch.locations import StorePath, location
 
 __all__ = ["CONFIG_NAME", "Workspace"]
 
@@ -13,14 +16,17 @@ CONFIG_NAME = "geotag.toml"
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """One folder that holds everything; `root` is absolute."""
+    """One folder, or one prefix of an object store, that holds everything; `root` is absolute.
+
+    What is not committed, and only of use to this machine, is in `scratch`: the same folder, or one beside the store.
+    """
 
     root: Path
 
     @classmethod
-    def find(cls, path: Path) -> "Workspace":
-        """Return the workspace at `path`. Raises ConfigError if there is no geotag.toml."""
-        root = path.expanduser().resolve()
+    def find(cls, path: str | Path) -> "Workspace":
+        """Return the workspace at `path`, or at a store's URL. Raises ConfigError if there is no geotag.toml."""
+        root = location(path).expanduser().resolve()
         if not (root / CONFIG_NAME).is_file():
             raise ConfigError(
                 f"{root} is not a workspace: it has no {CONFIG_NAME}",
@@ -34,24 +40,41 @@ class Workspace:
         return self.root / CONFIG_NAME
 
     @property
+    def in_store(self) -> bool:
+        """Return whether the workspace is in an object store."""
+        return isinstance(self.root, StorePath)
+
+    @property
+    def scratch(self) -> Path:
+        """Return the folder of this machine for what is not committed, which may go at any time.
+
+        For a workspace in a store it is one for each URL below GEOTAG_SCRATCH, or the user's cache folder.
+        """
+        if not isinstance(self.root, StorePath):
+            return self.root
+        caches = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "geotag"
+        parent = Path(os.environ.get("GEOTAG_SCRATCH") or caches).expanduser().absolute()
+        return parent / f"{self.root.name}-{hashlib.sha256(str(self.root).encode()).hexdigest()[:12]}"
+
+    @property
     def lock_file(self) -> Path:
-        """Return the file that every writing command locks."""
+        """Return the file, or the object, that every writing command locks."""
         return self.root / "geotag.lock"
 
     @property
     def decisions_lock_file(self) -> Path:
         """Return the file that is locked while decisions are committed; a run neither holds nor minds it."""
-        return self.root / "decisions.lock"
+        return self.scratch / "decisions.lock"
 
     @property
     def views_lock_file(self) -> Path:
         """Return the file that is locked while the views are made anew."""
-        return self.root / "views.lock"
+        return self.scratch / "views.lock"
 
     @property
     def database(self) -> Path:
         """Return the DuckDB file that holds the views and nothing else."""
-        return self.root / "review.duckdb"
+        return self.scratch / "review.duckdb"
 
     @property
     def heads(self) -> Path:
@@ -94,6 +117,11 @@ class Workspace:
         return self.root / "sums"
 
     @property
+    def claims(self) -> Path:
+        """Return where workers of a cluster claim the chunks that they commit, in a store; else it is in staging/."""
+        return self.root / "claims"
+
+    @property
     def quarantine(self) -> Path:
         """Return the folder of what `verify --repair` set aside."""
         return self.root / "quarantine"
@@ -106,12 +134,12 @@ class Workspace:
     @property
     def cache(self) -> Path:
         """Return the folder of what can be made again."""
-        return self.root / "cache"
+        return self.scratch / "cache"
 
     @property
     def reports(self) -> Path:
         """Return the folder of tables, figures and pages that commands draw; nothing reads them back."""
-        return self.root / "reports"
+        return self.scratch / "reports"
 
     @property
     def exports(self) -> Path:
@@ -121,7 +149,7 @@ class Workspace:
     @property
     def staging(self) -> Path:
         """Return the folder of files that are not committed yet."""
-        return self.root / "staging"
+        return self.scratch / "staging"
 
     @property
     def decisions_staging(self) -> Path:

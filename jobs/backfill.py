@@ -8,12 +8,12 @@ import click
 from geotag_batch.run.backfill import run_backfill
 from geotag_batch.workspace import Workspace
 
-from .options import workspace_option
+from .options import stored_workspace_option
 from .selecting import run_and_tell, running_options, selecting_options
 
 
 @click.command()
-@workspace_option
+@stored_workspace_option
 @selecting_options
 @running_options
 @click.option("--missing-image", type=click.Choice(["fail", "score"]), help="A photo whose image cannot be had "

@@ -8,12 +8,12 @@ import click
 from geotag_batch.run.backfill import run_embed
 from geotag_batch.workspace import Workspace
 
-from .options import workspace_option
+from .options import stored_workspace_option
 from .selecting import run_and_tell, running_options, selecting_options
 
 
 @click.command()
-@workspace_option
+@stored_workspace_option
 @selecting_options
 @running_options
 def command(workspace: Workspace, **flags: Any) -> None:  # noqa: ANN401

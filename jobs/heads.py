@@ -12,7 +12,7 @@ from geotag_batch.run.heads import HeadStatements, bundle_heads, import_head, se
 from geotag_batch.train.fit_policy import GOALS
 from geotag_batch.workspace import Workspace
 
-from .options import configured, format_option, workspace_option
+from .options import configured, format_option, stored_workspace_option, workspace_option
 from .say import say
 
 __all__ = ["command"]
@@ -27,7 +27,7 @@ def command() -> None:
 
 
 @command.command("import")
-@workspace_option
+@stored_workspace_option
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--type", type=click.Choice(["linear", "mlp"]), help="Kind of head; its name and tensors say it as well.")
 @click.option("--modalities", metavar="LIST", help="What it was trained on, such as image,title; default: by its name.")
@@ -54,7 +54,7 @@ def import_(workspace: Workspace, file: Path, use: bool, modalities: str | None,
 
 
 @command.command("list")
-@workspace_option
+@stored_workspace_option
 @format_option("text", "json")
 def list_(workspace: Workspace, format_: str) -> None:
     """List all heads; a star marks the one in use."""
@@ -70,7 +70,7 @@ def list_(workspace: Workspace, format_: str) -> None:
 
 
 @command.command()
-@workspace_option
+@stored_workspace_option
 @click.argument("head")
 @format_option("text", "json")
 def show(workspace: Workspace, head: str, format_: str) -> None:
@@ -86,7 +86,7 @@ def show(workspace: Workspace, head: str, format_: str) -> None:
 
 
 @command.command()
-@workspace_option
+@stored_workspace_option
 @click.argument("name")
 @click.argument("heads", nargs=-1, required=True, metavar="HEAD...")
 @click.option("--use", is_flag=True, help="Make it the head in use.")
@@ -104,7 +104,7 @@ def bundle(workspace: Workspace, name: str, heads: tuple[str, ...], use: bool) -
 
 
 @command.command()
-@workspace_option
+@stored_workspace_option
 @click.argument("head")
 def use(workspace: Workspace, head: str) -> None:
     """Make HEAD the one in use, and rebuild the views for it."""
@@ -113,7 +113,7 @@ def use(workspace: Workspace, head: str) -> None:
 
 
 @command.command()
-@workspace_option
+@stored_workspace_option
 @click.argument("head")
 @click.option("--threshold", type=float, help="A tag is given if its score is over this.")
 @click.option("--at-least-one/--abstain", default=None, help="Without any: the tag with the highest score, or no tag.")

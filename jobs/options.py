@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from geotag_batch.config import Config, load_config
+from geotag_batch.errors import UsageError
 from geotag_batch.predict.features import MODALITIES
 from geotag_batch.workspace import Workspace
 
@@ -18,6 +18,7 @@ __all__ = [
     "modalities_type",
     "out_argument",
     "out_format_option",
+    "stored_workspace_option",
     "time_type",
     "workspace_option",
 ]
@@ -28,8 +29,18 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 class _WorkspaceParam(click.ParamType[Workspace]):
     name = "folder"
 
+    def __init__(self, *, in_store: bool) -> None:
+        self._in_store = in_store
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Workspace:  # noqa: ANN401
-        return value if isinstance(value, Workspace) else Workspace.find(Path(value))
+        workspace = value if isinstance(value, Workspace) else Workspace.find(value)
+        if workspace.in_store and not self._in_store:
+            command = ctx.command_path if ctx is not None else "this command"
+            raise UsageError(
+                f"`{command}` needs a workspace in a folder, and {workspace.root} is in an object store",
+                hint="copy it to a folder and work there; README.md, `Object storage`, lists what works in a bucket",
+            )
+        return workspace
 
 
 class _Modalities(click.ParamType[tuple[str, ...]]):
@@ -63,16 +74,21 @@ time_type = _Time()
 
 
 def workspace_option(command: Command) -> Command:
-    """Add -C/--workspace; the command gets a Workspace as `workspace`."""
+    """Add -C/--workspace; the command gets a Workspace as `workspace`, which is in a folder."""
+    return _workspace_option(_WorkspaceParam(in_store=False), "The workspace's folder.")(command)
+
+
+def stored_workspace_option(command: Command) -> Command:
+    """Add -C/--workspace; the command gets a Workspace as `workspace`, in a folder or in an object store."""
+    return _workspace_option(_WorkspaceParam(in_store=True), "The workspace's folder or URL (s3://bucket/prefix).")(
+        command
+    )
+
+
+def _workspace_option(kind: _WorkspaceParam, text: str) -> Callable[[Command], Command]:
     return click.option(
-        "-C",
-        "--workspace",
-        type=_WorkspaceParam(),
-        default=".",
-        envvar="GEOTAG_WORKSPACE",
-        show_default=True,
-        help="The workspace's folder.",
-    )(command)
+        "-C", "--workspace", type=kind, default=".", envvar="GEOTAG_WORKSPACE", show_default=True, help=text
+    )
 
 
 def format_option(*formats: str) -> Callable[[Command], Command]:

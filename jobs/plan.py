@@ -8,13 +8,13 @@ from geotag_batch.run.plan import make_plan
 from geotag_batch.run.report import plan_json, plan_text
 from geotag_batch.workspace import Workspace
 
-from .options import configured, format_option, workspace_option
+from .options import configured, format_option, stored_workspace_option
 from .say import say
 from .selecting import selecting_options, selection_of
 
 
 @click.command()
-@workspace_option
+@stored_workspace_option
 @selecting_options
 @format_option("text", "json")
 def command(workspace: Workspace, format_: str, **flags: Any) -> None:  # noqa: ANN401

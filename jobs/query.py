@@ -7,12 +7,12 @@ import click
 from geotag_batch.run.query import FORMATS, query
 from geotag_batch.workspace import Workspace
 
-from .options import configured, format_option, workspace_option
+from .options import configured, format_option, stored_workspace_option
 from .say import say
 
 
 @click.command()
-@workspace_option
+@stored_workspace_option
 @click.argument("sql")
 @format_option(*FORMATS)
 @click.option("--raw", is_flag=True, help="CSV with every text as it is stored, also what a spreadsheet would compute.")

@@ -11,6 +11,7 @@ import click
 from geotag_batch.config import Config
 from geotag_batch.read.ids import read_ids
 from geotag_batch.run.backfill import Job
+from geotag_batch.run.engine import ENGINES, EngineOptions
 from geotag_batch.run.plan import Selection
 from geotag_batch.run.report import configure_logging
 from geotag_batch.run.stop import seconds_until, signals_as_exits
@@ -74,14 +75,25 @@ _SELECTING = (
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
+# fmt: off
 _RUNNING = (
     click.option("--until", type=_Clock(), help="Stop at this time of day (local)."),
     click.option("--max-minutes", type=click.FloatRange(min=0, min_open=True), help="Stop after so many minutes."),
     click.option("--batch-size", type=_Count(), help="Images encoded together (run.batch_size)."),
-    click.option("--workers", type=_Count(), help="Decoding processes (run.workers)."),
+    click.option("--workers", type=_Count(), help="Decoding processes (run.workers); with --engine ray how many "
+                 "workers, auto: as many as the cluster has room for."),
     click.option("--no-canary", is_flag=True, help="Encode although stored photos come out otherwise (run.canary)."),
     click.option("--device", help="auto, cpu, cuda, cuda:1 or mps (encoder.device)."),
     click.option("--precision", help="auto, float32, bfloat16, float16 or int8 (encoder.precision)."),
+    click.option("--engine", type=click.Choice(ENGINES), default=ENGINES[0], show_default=True,
+                 help="Work in this process, or on a Ray cluster (pip install 'geotag-batch[ray]')."),
+    click.option("--ray-address",
+                 help="With --engine ray: HOST:PORT, auto (the default) for the cluster of this machine, or "
+                 "local for this machine alone."),
+    click.option("--gpus-per-worker", type=click.FloatRange(min=0),
+                 help="With --engine ray: GPUs for each worker, 0.5 for two workers on one; none by default."),
+    click.option("--cpus-per-worker", type=_Count(),
+                 help="With --engine ray: cores for each worker; auto (the default) shares out each machine's."),
     click.option(
         "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Log lines."
     ),
@@ -97,6 +109,7 @@ _RUNNING = (
         help="What is printed at the end: a few lines, a mail's text, or that only if something needs a person.",
     ),
 )
+# fmt: on
 
 
 def selecting_options(command: Command) -> Command:
@@ -149,7 +162,24 @@ def job_of(name: str, flags: dict[str, Any]) -> Job:
     given["select"] = selection.select
     given |= {option: str(flags[option]) for option in ("reembed", "retry_failed", "check_images") if flags[option]}
     given["redo_before"] = selection.redo_before.isoformat() if selection.redo_before else "None"
-    return Job(name, selection, seconds, {key: value for key, value in given.items() if value != "None"})
+    engine = _engine_of(flags)
+    given |= {name: str(flags[name]) for name in ("engine", *_OF_RAY) if engine.name == "ray" and flags[name]}
+    options = {key: value for key, value in given.items() if value != "None"}
+    return Job(name, selection, seconds, options, engine=engine)
+
+
+_OF_RAY = ("ray_address", "workers", "gpus_per_worker", "cpus_per_worker")
+
+
+def _engine_of(flags: dict[str, Any]) -> EngineOptions:
+    """Return the engine that the flags describe; those that only Ray takes are refused without it."""
+    if flags["engine"] != "ray":
+        for name in ("ray_address", "gpus_per_worker", "cpus_per_worker"):
+            if flags[name] is not None:
+                raise click.UsageError(f"--{name.replace('_', '-')} goes with --engine ray")
+        return EngineOptions()
+    workers, cores = (flags[name] if isinstance(flags[name], int) else None for name in ("workers", "cpus_per_worker"))
+    return EngineOptions("ray", flags["ray_address"] or "auto", workers, flags["gpus_per_worker"] or 0.0, cores)
 
 
 def run_config(workspace: Workspace, flags: dict[str, Any]) -> Config:
@@ -158,7 +188,7 @@ def run_config(workspace: Workspace, flags: dict[str, Any]) -> Config:
         workspace,
         run__chunk_size=flags["chunk_size"],
         run__batch_size=flags["batch_size"],
-        run__workers=flags["workers"],
+        run__workers=flags["workers"] if flags["engine"] != "ray" else None,  # where it counts workers
         run__canary=0 if flags.get("no_canary") else None,
         encoder__device=flags["device"],
         encoder__precision=flags["precision"],

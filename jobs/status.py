@@ -9,12 +9,12 @@ from geotag_batch.run.status import get_status
 from geotag_batch.run.status_text import status_json, status_text
 from geotag_batch.workspace import Workspace
 
-from .options import configured, format_option, workspace_option
+from .options import configured, format_option, stored_workspace_option
 from .say import say
 
 
 @click.command()
-@workspace_option
+@stored_workspace_option
 @click.option("--by-block", is_flag=True, help="Also by blocks of 50,000 ids.")
 @click.option(
     "--metrics-file",

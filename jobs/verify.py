@@ -8,12 +8,12 @@ from geotag_batch.run.verify import verify
 from geotag_batch.run.verify_text import verify_json, verify_text
 from geotag_batch.workspace import Workspace
 
-from .options import configured, format_option, workspace_option
+from .options import configured, format_option, stored_workspace_option
 from .say import say
 
 
 @click.command()
-@workspace_option
+@stored_workspace_option
 @click.option(
     "--repair", "mend", is_flag=True, help="Move what is broken to quarantine/, so that the next run redoes it."
 )

@@ -5,12 +5,12 @@ import click
 from geotag_batch.run.views import remake_views
 from geotag_batch.workspace import Workspace
 
-from .options import configured, workspace_option
+from .options import configured, stored_workspace_option
 from .say import say
 
 
 @click.command()
-@workspace_option
+@stored_workspace_option
 def command(workspace: Workspace) -> None:
     """Rebuild review.duckdb, the views over everything committed and the catalogue.
 

@@ -1,13 +1,18 @@
 """What every test shares: where the real files are, and an empty workspace."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
 
 from geotag_batch.config import default_toml
 from geotag_batch.workspace import Workspace
+
+if TYPE_CHECKING:
+    from tests.stores.server import Server
 
 settings.register_profile("unhurried", deadline=None)  # how long a case takes says how busy the machine is
 settings.load_profile("unhurried")
@@ -20,6 +25,25 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the real Geograph files in {folder} (set GEOTAG_SHARED)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def cluster_server() -> Iterator["Server"]:
+    """Return the S3 server that the cluster's workers know."""
+    from tests.stores.server import serve  # noqa: PLC0415  few tests need it
+
+    with serve() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def cluster(cluster_server: "Server") -> Iterator[Any]:
+    """Return a Ray cluster of one node with two cores, which all tests in the group "ray" share."""
+    from tests.run.ray_cluster import ray_cluster  # noqa: PLC0415
+    from tests.stores.server import environment  # noqa: PLC0415
+
+    with ray_cluster(nodes=0, head_cores=2, variables=environment(cluster_server.url)) as made:
+        yield made
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ def bill_of_materials() -> str:
     bom = Bom(components=parts.values())
     bom.metadata.component = own
     for name, component in {"geotag-batch": own, **parts}.items():
-        extras = ("dev", "int8") if component is own else ()
+        extras = ("dev", "int8", "s3") if component is own else ()
         bom.register_dependency(component, [parts[each] for each in _needs(name, extras) if each in parts])
     document = json.loads(make_outputter(bom, OutputFormat.JSON, SchemaVersion.V1_6).output_as_string())
     document.pop("serialNumber", None)

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from geotag_batch.encode.files import model_file
 from geotag_batch.errors import EncoderError
 from geotag_batch.preprocess import OPENAI_PREPROCESS, Preprocess
 
@@ -55,7 +56,7 @@ def find_architecture(open_clip: ModuleType, model: str, root: Path) -> Architec
     Raises EncoderError if open_clip does not know the name, or the file is no model config.
     """
     if model.endswith(".json"):
-        return _read_architecture(open_clip, root / Path(model).expanduser())
+        return _read_architecture(open_clip, model_file(root, model))
     known = open_clip.list_models()
     if model not in known:
         raise EncoderError(

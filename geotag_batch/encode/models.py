@@ -20,6 +20,7 @@ from geotag_batch.encode.architecture import (
     nearest,
     preprocess_of_file,
 )
+from geotag_batch.encode.files import model_file
 from geotag_batch.encode.identity import OPENAI_ENCODER_ID, declares_openai, make_encoder_id
 from geotag_batch.encode.torchvision_shim import import_open_clip
 from geotag_batch.encode.weights import WEIGHTS_SUFFIXES, put_weights, read_weights, weights_digest
@@ -97,7 +98,7 @@ def _find_source(open_clip: ModuleType, architecture: Architecture, weights: str
     if tag in tags:
         facts = tags[tag]
         return _Source(repr(tag), lambda: _download(open_clip, facts, tag), facts.get("quick_gelu", False), facts)
-    path = root / Path(weights).expanduser()
+    path = model_file(root, weights)
     if path.suffix not in WEIGHTS_SUFFIXES and not path.exists():
         plain = architecture.name.removesuffix("-quickgelu")
         elsewhere = f"; {plain} has it" if open_clip.is_pretrained_cfg(plain, tag) else nearest(weights, tags)

@@ -5,7 +5,7 @@ threads here, `images.connections` at a time, and its bytes travel.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
@@ -70,7 +70,7 @@ class ImageLoader:
         self.close()
 
     def load(self, requests: Iterable[ImageRequest], look_ahead: int = 256) -> Iterator[LoadedImage]:
-        """Yield one LoadedImage a request, in order.
+        """Begin to load, and return an iterator over one LoadedImage a request, in order.
 
         `requests` is drawn from in the caller's thread, never more than `look_ahead` ahead of what has been yielded.
         Ends early, and soon, after `stop`. Raises ConfigError if no decoding process can be started.
@@ -80,13 +80,19 @@ class ImageLoader:
         source = iter(requests)
         size = min(self._batch, look_ahead)
         ahead: deque[Future[list[LoadedImage]]] = deque()
+
+        def fill() -> None:
+            while size * (len(ahead) + 1) <= look_ahead and (batch := list(islice(source, size))):
+                ahead.append(self._threads.submit(self._load_batch, batch))
+
+        fill()
+        return self._in_order(ahead, fill)
+
+    def _in_order(self, ahead: deque[Future[list[LoadedImage]]], fill: Callable[[], None]) -> Iterator[LoadedImage]:
         try:
-            while True:
-                while size * (len(ahead) + 1) <= look_ahead and (batch := list(islice(source, size))):
-                    ahead.append(self._threads.submit(self._load_batch, batch))
-                if not ahead or not self._is_done(ahead[0]):
-                    return
+            while ahead and self._is_done(ahead[0]):
                 yield from ahead.popleft().result()
+                fill()
         finally:
             for future in ahead:
                 future.cancel()

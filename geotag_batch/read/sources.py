@@ -5,6 +5,7 @@ from typing import Protocol
 
 from geotag_batch.config import ImagesConfig
 from geotag_batch.errors import ConfigError
+from geotag_batch.locations import StorePath, is_store_url, location
 from geotag_batch.read.http import HttpSource
 from geotag_batch.read.images import FetchedImage
 from geotag_batch.read.local import LocalSource
@@ -56,15 +57,20 @@ def image_reference(images: ImagesConfig, gridimage_id: int, column_value: str |
 
 
 def open_source(images: ImagesConfig, workspace_root: Path) -> ImageSource:
-    """Return the source that images.root names: a LocalSource or an HttpSource.
+    """Return the source that images.root names: a LocalSource, an HttpSource or a StoreSource.
 
-    Raises ConfigError if it names neither a folder nor an http(s) URL.
+    Raises ConfigError if it names neither a folder nor an http(s) nor an object store's URL.
     """
+    place = _stored(images.root, workspace_root)
+    if place is not None:
+        from geotag_batch.read.bucket import StoreSource  # noqa: PLC0415  nothing that a folder needs
+
+        return StoreSource(place, images)
     if images.root.lower().startswith(("http://", "https://")):
         return HttpSource(images)
     if "://" in images.root:
         raise ConfigError(
-            f"images.root = {images.root!r} is neither a folder nor an http(s) URL",
+            f"images.root = {images.root!r} is neither a folder nor an http(s) or s3 URL",
             hint="mount the store as a folder, or serve it over http(s)",
         )
     try:
@@ -74,3 +80,12 @@ def open_source(images: ImagesConfig, workspace_root: Path) -> ImageSource:
             f"images.root = {images.root!r} names no folder: {error}", hint="write its path out"
         ) from error
     return LocalSource(workspace_root / folder, images.max_bytes)
+
+
+def _stored(root: str, workspace_root: Path) -> StorePath | None:
+    """Return the place in an object store that images.root names, itself or relative to a workspace in one."""
+    relative = "://" not in root and not root.startswith(("/", "~"))
+    if is_store_url(root) or (relative and isinstance(workspace_root, StorePath)):
+        place = location(root) if is_store_url(root) else location(f"{workspace_root}/{root}")
+        return place if isinstance(place, StorePath) else None
+    return None

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from geotag_batch.atomic import make_folder
 from geotag_batch.duck import connect, dataset_relation, sql_text, storage_trouble
 from geotag_batch.errors import StorageError
+from geotag_batch.locations import location
+from geotag_batch.parquet import open_parquet, read_parquet_schema
 from geotag_batch.workspace import Workspace
 
 __all__ = [
@@ -79,7 +80,7 @@ def find_embeddings(workspace: Workspace, encoder_id: str, ids: Sequence[int]) -
 def vector_length(path: Path | str) -> int:
     """Return the length of the vectors in a file of embeddings. Raises StorageError if it cannot be read."""
     try:
-        return int(pq.read_schema(path).field("image_embedding").type.list_size)
+        return int(read_parquet_schema(location(path)).field("image_embedding").type.list_size)
     except (OSError, KeyError, AttributeError, pa.ArrowException) as error:
         raise unreadable(path, error) from error
 
@@ -117,7 +118,7 @@ def read_described(files: Sequence[Path]) -> tuple[pa.Table, int]:
     parts, dim = [], 0
     for path in files:
         try:
-            file = pq.ParquetFile(path, page_checksum_verification=True)
+            file = open_parquet(path)
             columns = ["gridimage_id", "title_hash", "image_signature", "precision"]
             part = file.read_row_group(file.num_row_groups - 1, columns=columns)  # of a merged file the newest ids
             dim = file.schema_arrow.field("image_embedding").type.list_size
@@ -162,7 +163,7 @@ def list_values(column: pa.ChunkedArray | pa.Array, dim: int) -> tuple[NDArray[n
 
 def _version(file: str) -> tuple[int, int]:
     try:
-        status = os.stat(file)
+        status = location(file).stat()
     except OSError as error:
         raise unreadable(file, error) from error
     return status.st_mtime_ns, status.st_size
@@ -172,7 +173,7 @@ def _version(file: str) -> tuple[int, int]:
 def _read_ids(file: str, mtime_ns: int, size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the ids (n,) of a file, and the number of rows before each of its row groups."""
     try:
-        with pq.ParquetFile(file, page_checksum_verification=True) as opened:
+        with open_parquet(location(file)) as opened:
             rows = [opened.metadata.row_group(group).num_rows for group in range(opened.num_row_groups)]
             return opened.read(columns=["gridimage_id"])["gridimage_id"].to_numpy(), np.cumsum([0, *rows])[:-1]
     except (OSError, pa.ArrowException) as error:
@@ -182,7 +183,7 @@ def _read_ids(file: str, mtime_ns: int, size: int) -> tuple[NDArray[np.int64], N
 @lru_cache(maxsize=3)
 def _read_group(file: str, group: int, columns: tuple[str, ...], mtime_ns: int, size: int) -> pa.Table:
     try:
-        with pq.ParquetFile(file, page_checksum_verification=True) as opened:
+        with open_parquet(location(file)) as opened:
             return opened.read_row_group(group, columns=list(columns))
     except (OSError, pa.ArrowException) as error:
         raise unreadable(file, error) from error

@@ -12,9 +12,10 @@ from geotag_batch.predict.head import current_head_info
 from geotag_batch.read.photos import Selection, Target
 from geotag_batch.read.sources import open_source
 from geotag_batch.run.compact import remove_merged
+from geotag_batch.run.engine import EngineOptions, open_engine
 from geotag_batch.run.leftovers import remove_leftovers
 from geotag_batch.run.lock import hold_lock
-from geotag_batch.run.loop import ChunkLoop
+from geotag_batch.run.loop import RunLoop
 from geotag_batch.run.plan import make_plan, target_of
 from geotag_batch.run.settle import load_settled
 from geotag_batch.run.stop import Stop
@@ -40,6 +41,7 @@ class Job:
     seconds: float | None = None
     options: dict[str, str] = field(default_factory=dict)
     follow: Callable[[RunRecord], None] = lambda record: None
+    engine: EngineOptions = field(default_factory=EngineOptions)
 
 
 def run_backfill(workspace: Workspace, config: Config, job: Job) -> RunRecord:
@@ -47,7 +49,7 @@ def run_backfill(workspace: Workspace, config: Config, job: Job) -> RunRecord:
 
     Returns the run's record, whose `status` tells how it ended and whose `exit_code` is the process's. A run with
     nothing to do leaves no record. Raises LockedError, ConfigError, CatalogueError, ImageRootError, ModelError,
-    StorageError or FailureBudgetError; whatever was committed before stays valid.
+    StorageError, ClusterError or FailureBudgetError; whatever was committed before stays valid.
     """
     with hold_lock(workspace):
         info = current_head_info(workspace, config)
@@ -59,9 +61,14 @@ def run_backfill(workspace: Workspace, config: Config, job: Job) -> RunRecord:
 def run_embed(workspace: Workspace, config: Config, job: Job) -> RunRecord:
     """Embed the images and titles of the selected photos, without a head; otherwise as `run_backfill`."""
     with hold_lock(workspace):
-        encoder = load_settled(workspace, config, None)
+        here = config if job.engine.name == "local" else config.with_flags(_TO_IDENTIFY)
+        encoder = load_settled(workspace, here, None)
         target = Target(encoder.encoder_id, None, None, ("image", "title"))
         return _run(workspace, config, job, target, None, encoder)
+
+
+_TO_IDENTIFY = {"encoder.device": "cpu", "encoder.precision": "float32"}
+"""How the encoder is loaded where only its encoder_id is wanted, since others encode."""
 
 
 def _run(
@@ -72,7 +79,8 @@ def _run(
     if views_are_stale(workspace, config):  # left by a killed run too, or the workspace was moved
         rebuild_views(workspace, config)
     try:
-        remove_merged(workspace, config)
+        if not workspace.in_store:
+            remove_merged(workspace, config)
     except StorageError as error:  # verify's matter, and both files are there
         logger.warning("%s", error.message)
     with make_plan(workspace, config, job.selection, target) as plan:
@@ -96,8 +104,10 @@ def _run(
         source = open_source(config.images, workspace.root)
         if plan.images:
             source.check_root()
-        loop = ChunkLoop(workspace, config, plan, source, record)
+        dim = encoder.dim if encoder is not None else head.info.dim if head is not None else 0
+        loop = RunLoop(workspace, config, plan, record, job.follow)
         try:
-            return loop.work(head, encoder, Stop(job.seconds), job.follow)
+            with open_engine(job.engine, head, encoder, source) as engine:
+                return loop.work(engine, source, dim, Stop(job.seconds))
         finally:
             job.follow(loop.record)

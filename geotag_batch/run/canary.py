@@ -150,6 +150,8 @@ def choose_canary(
         return None
     spread = sorted(files[:-1], key=lambda path: _hash(path.name))[: _FILES - 1]
     described, dim = read_described([*spread, files[-1]])
+    if not described.num_rows:
+        return None
     described = _spread(described)
     ids = described["gridimage_id"].to_numpy()
     with storage_trouble(workspace.root):

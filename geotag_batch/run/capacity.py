@@ -23,16 +23,18 @@ _WORTH = 1.05  # a batch twice as large has to bring this much, since it takes t
 _SECONDS = 0.2  # of measuring at each size
 
 
-def decoding_workers(run: RunConfig, device: str) -> int:
-    """Return how many processes decode images for an encoder on `device`.
+def decoding_workers(run: RunConfig, device: str, cores: int | None = None) -> int:
+    """Return how many processes decode images for an encoder on `device`, of the `cores` that it may use, if not all.
 
     "auto" is a quarter of the usable cores on a CPU, where the encoder needs ten times a decoder's work (docs/
-    performance.md), but two at least; and on any other device all cores but one, since a GPU waits for them.
+    performance.md), but two at least; and on any other device all cores but one, since a GPU waits for them. One core
+    that was given makes one.
     """
     if isinstance(run.workers, int):
         return run.workers
-    cores = usable_cores()
-    return max(2, cores // 4) if device.startswith("cpu") else max(2, cores - 1)
+    least = 2 if cores is None else min(2, cores)
+    cores = cores or usable_cores()
+    return max(least, cores // 4) if device.startswith("cpu") else max(least, cores - 1)
 
 
 def batch_size(run: RunConfig, encoder: Encoder) -> int:

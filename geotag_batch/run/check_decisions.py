@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from geotag_batch.duck import Connection, dataset_relation, execute_file
 from geotag_batch.errors import StorageError
+from geotag_batch.parquet import open_parquet
 from geotag_batch.run.check_file import UNREADABLE, require_regular
 from geotag_batch.schema import CURRENT_VERSION, check_table, load_schema
 from geotag_batch.taxonomy import tag_names
@@ -26,7 +26,7 @@ def check_decisions_file(path: Path) -> tuple[int, tuple[str, ...]]:
     """Read a whole file, page checksums included; return its rows and what is wrong with it."""
     try:
         require_regular(path)
-        file = pq.ParquetFile(path, page_checksum_verification=True)
+        file = open_parquet(path)
         table = file.read()
         check_table(table, load_schema("decisions").arrow(), "it")
     except StorageError as error:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from geotag_batch.committed import FileName, parse_name
 from geotag_batch.errors import StorageError
+from geotag_batch.parquet import open_parquet
 from geotag_batch.schema import CURRENT_VERSION, check_table, error_classes, load_schema
 from geotag_batch.taxonomy import tag_index, tag_names
 from geotag_batch.workspace import Workspace, run_date
@@ -57,7 +58,7 @@ def check_file(workspace: Workspace, dataset: str, path: Path) -> Checked:
     has_sum = False
     try:
         has_sum = _check_bytes(workspace, path)
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        with open_parquet(path) as file:
             found.look_at(path, file)
     except StorageError as error:
         return Checked(run_id, None, (*found.problems, error.message))

@@ -16,7 +16,7 @@ from geotag_batch.read.sources import ImageSource, image_reference
 from geotag_batch.run.plan import Plan
 from geotag_batch.run.work import Chunk
 
-__all__ = ["ChunkFeed"]
+__all__ = ["ChunkFeed", "read_chunk"]
 
 _Read = tuple[Chunk, list[ImageRequest]]
 
@@ -68,32 +68,39 @@ class ChunkFeed:
 
     def _read(self) -> _Read | None:
         rows = next(self._chunks, None)
-        if rows is None:
-            return None
-        looked_at = pc.not_equal(rows["image_work"], "none").to_numpy()
-        references: list[str | None] = [None] * rows.num_rows
-        for row in np.flatnonzero(looked_at).tolist():
-            references[row] = image_reference(
-                self._images, rows["gridimage_id"][row].as_py(), rows["image"][row].as_py()
-            )
-        chunk = Chunk.of(rows, self._needs_image(rows, references), self._dim)
-        needed = np.flatnonzero(chunk.needs_image)
-        return chunk, [ImageRequest(int(chunk.ids[row]), references[row]) for row in needed]
+        return None if rows is None else read_chunk(rows, self._images, self._source, self._dim)
 
-    def _needs_image(self, rows: pa.Table, references: list[str | None]) -> NDArray[np.bool_]:
-        """Tell which rows' images are to be encoded: missing ones, and those that look different now."""
-        work = rows["image_work"].to_pylist()
-        signatures = rows["image_signature"].to_pylist()
-        return np.array(
-            [
-                kind == "encode" or (kind == "check" and self._looks_different(reference, signature))
-                for kind, reference, signature in zip(work, references, signatures, strict=True)
-            ],
-            np.bool_,
-        )
 
-    def _looks_different(self, reference: str | None, signature: str | None) -> bool:
-        try:
-            return reference is None or self._source.signature(reference) != signature
-        except PhotoFailure:
-            return True  # the loader meets the same trouble and says what it is
+def read_chunk(rows: pa.Table, images: ImagesConfig, source: ImageSource, dim: int) -> _Read:
+    """Return the chunk of a plan's rows, with the vectors that are stored, and the images that it needs, in order.
+
+    `source` tells whether an image that may have changed really has; `dim` is the length of an embedding. Raises
+    StorageError if a file of embeddings cannot be read.
+    """
+    looked_at = pc.not_equal(rows["image_work"], "none").to_numpy()
+    references: list[str | None] = [None] * rows.num_rows
+    for row in np.flatnonzero(looked_at).tolist():
+        references[row] = image_reference(images, rows["gridimage_id"][row].as_py(), rows["image"][row].as_py())
+    chunk = Chunk.of(rows, _needs_image(rows, references, source), dim)
+    needed = np.flatnonzero(chunk.needs_image)
+    return chunk, [ImageRequest(int(chunk.ids[row]), references[row]) for row in needed]
+
+
+def _needs_image(rows: pa.Table, references: list[str | None], source: ImageSource) -> NDArray[np.bool_]:
+    """Tell which rows' images are to be encoded: missing ones, and those that look different now."""
+    work = rows["image_work"].to_pylist()
+    signatures = rows["image_signature"].to_pylist()
+    return np.array(
+        [
+            kind == "encode" or (kind == "check" and _looks_different(source, reference, signature))
+            for kind, reference, signature in zip(work, references, signatures, strict=True)
+        ],
+        np.bool_,
+    )
+
+
+def _looks_different(source: ImageSource, reference: str | None, signature: str | None) -> bool:
+    try:
+        return reference is None or source.signature(reference) != signature
+    except PhotoFailure:
+        return True  # the loader meets the same trouble and says what it is

@@ -15,6 +15,7 @@ from pathlib import Path
 from geotag_batch.errors import LockedError
 from geotag_batch.locks import hold_file
 from geotag_batch.workspace import Workspace
+from geotag_batch.write.claims import end_all_claims
 
 __all__ = ["remove_leftovers"]
 
@@ -25,10 +26,13 @@ _SPILLED = re.compile(r"duckdb_temp_(\d+)_.*")  # DuckDB names them after its pr
 def remove_leftovers(workspace: Workspace) -> None:
     """Remove what can have no owner any more. The caller holds the lock; what cannot be removed is left.
 
+    Raises LockedError if a worker of a killed run is still committing.
+
     What is in staging/ goes at once, for its owner held the lock; decisions and views are staged under locks of their
     own: where one is held, its holder is at work. What is staged elsewhere goes when it is a day old; so does what
     DuckDB spilled, if its process is gone. DuckDB itself would remove that too, but only when it spills again.
     """
+    end_all_claims(workspace)  # first: a worker elsewhere may outlive the run that was killed
     locks = {
         workspace.decisions_staging: workspace.decisions_lock_file,
         workspace.views_staging: workspace.views_lock_file,
@@ -51,7 +55,7 @@ def remove_leftovers(workspace: Workspace) -> None:
 
 def _staged_elsewhere(workspace: Workspace) -> Iterator[Path]:
     for pattern in ("cache/*/staging/*", "reports/*/.staging/*", "exports/.staging/*"):
-        yield from (path for path in workspace.root.glob(pattern) if path.is_symlink() or not path.is_dir())
+        yield from (path for path in workspace.scratch.glob(pattern) if path.is_symlink() or not path.is_dir())
 
 
 def _spilled(workspace: Workspace) -> Iterator[Path]:

@@ -42,8 +42,8 @@ _MARGIN_BYTES = 64 * 2**20
 class Plan:
     """Pending photos of the workspace at `root`, in the temporary table `pending` of `connection`, and what they take.
 
-    `total` is how many of them this run is about (`--limit`); `seconds` is estimated from earlier runs, None if
-    there was none to learn from.
+    `bytes_free` is None in an object store, which is never full. `total` is how many of them this run is about
+    (`--limit`); `seconds` is estimated from earlier runs, None if there was none to learn from.
     """
 
     root: Path
@@ -56,7 +56,7 @@ class Plan:
     pending: int
     total: int
     bytes_needed: int
-    bytes_free: int
+    bytes_free: int | None
     seconds: float | None
 
     @property
@@ -84,9 +84,14 @@ class Plan:
         with storage_trouble(self.root):
             yield from iter_chunks(self.connection, self.total, self.chunk_size)
 
+    @property
+    def fits(self) -> bool:
+        """Return whether what the run needs is free."""
+        return self.bytes_free is None or self.bytes_needed <= self.bytes_free
+
     def require_disk(self, workspace: Workspace) -> None:
         """Raise StorageError if the run cannot fit on the workspace's disk."""
-        if self.bytes_needed > self.bytes_free:
+        if self.bytes_free is not None and not self.fits:
             raise StorageError(
                 f"{workspace.root}: this run needs about {self.bytes_needed / 1e6:,.0f} MB, "
                 f"{self.bytes_free / 1e6:,.0f} MB are free",
@@ -156,7 +161,7 @@ def _make_plan(workspace: Workspace, config: Config, selection: Selection, targe
         pending=pending,
         total=total,
         bytes_needed=_bytes_needed(chosen, target),
-        bytes_free=shutil.disk_usage(workspace.root).free,
+        bytes_free=None if workspace.in_store else shutil.disk_usage(workspace.root).free,
         seconds=_estimate(read_run_records(workspace), target, chosen),
     )
 

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from geotag_batch.config import Config
-from geotag_batch.duck import Connection, DuckError, connect, escape_glob, quote_literal
+from geotag_batch.duck import Connection, DuckError, connect, escape_glob, quote_literal, raise_store_error
 from geotag_batch.errors import ConfigError, GeotagError, StorageError, UsageError
+from geotag_batch.locations import is_store_url, location
 from geotag_batch.printable import one_line, printable, spreadsheet_safe
 from geotag_batch.run.one_select import require_one_select
 from geotag_batch.workspace import Workspace
@@ -49,6 +50,7 @@ def query(
             rows = iter(lambda: cursor.fetchmany(_ROWS_AT_ONCE), [])
             yield from _as_csv(names, rows, raw=raw) if format_ == "csv" else _WRITERS[format_](names, rows)
         except DuckError as error:
+            raise_store_error(error)
             raise _explain(error, connection, workspace) from error
 
 
@@ -76,7 +78,8 @@ def _open(workspace: Workspace, config: Config) -> Connection:
 def _catalogue_folder(config: Config) -> tuple[str, ...]:
     """Return the folder above the first wildcard of a catalogue outside the workspace."""
     path = config.photos.path
-    return (str(Path(re.split(r"[*?\[]", path)[0] + "x").parent),) if Path(path).is_absolute() else ()
+    folder = str(location(re.split(r"[*?\[]", path)[0] + "x").parent)
+    return (folder,) if is_store_url(path) or Path(path).is_absolute() else ()
 
 
 def _explain(error: DuckError, connection: Connection, workspace: Workspace) -> GeotagError:

@@ -166,6 +166,10 @@ def summary(record: RunRecord) -> str:
     return "\n".join(lines)
 
 
+_OF_SELECTION = ("select", "ids", "redo_before", "reembed", "retry_failed", "check_images")
+_OF_RAY = ("engine", "ray_address", "workers", "gpus_per_worker", "cpus_per_worker")
+
+
 def command_that_goes_on(record: RunRecord) -> list[str]:
     """Return the same selection again; --force has become the --redo-before of its start, so nothing is done twice.
 
@@ -175,7 +179,7 @@ def command_that_goes_on(record: RunRecord) -> list[str]:
         files, more = shlex.split(record.options.get("files", "")), ["--replace"] if "replace" in record.options else []
         return ["geotag", "embeddings", "import", *files, "--encoder", str(record.encoder_id), *more]
     words = ["geotag", record.command]
-    for option in ("select", "ids", "redo_before", "reembed", "retry_failed", "check_images"):
+    for option in (*_OF_SELECTION, *_OF_RAY):
         value = record.options.get(option)
         if value is not None and (option, value) != ("select", "untagged"):
             words += [f"--{option.replace('_', '-')}", *([] if value == "True" else [value])]
@@ -209,7 +213,7 @@ def plan_json(plan: Plan) -> str:
         "chunk_size": plan.chunk_size,
         "bytes_needed": plan.bytes_needed,
         "bytes_free": plan.bytes_free,
-        "fits": plan.bytes_needed <= plan.bytes_free,
+        "fits": plan.fits,
         "seconds_estimated": plan.seconds,
     }
     return json.dumps(facts, indent=2)
@@ -229,8 +233,10 @@ def plan_text(plan: Plan) -> str:
     lines += [f"  {reason.photos:>9,}  {reason.reason}" for reason in plan.reasons]
     titles = sum(reason.titles for reason in plan.reasons)
     lines.append(f"to encode: {plan.images:,} images (fewer where they turn out unchanged), {titles:,} distinct titles")
-    fits = "" if plan.bytes_needed <= plan.bytes_free else ": TOO LITTLE, the run would refuse to start"
-    lines.append(f"disk: about {plan.bytes_needed / 1e6:,.0f} MB needed, {plan.bytes_free / 1e6:,.0f} MB free{fits}")
+    fits = "" if plan.fits else ": TOO LITTLE, the run would refuse to start"
+    free = "" if plan.bytes_free is None else f", {plan.bytes_free / 1e6:,.0f} MB free{fits}"
+    where = "store" if plan.bytes_free is None else "disk"
+    lines.append(f"{where}: about {plan.bytes_needed / 1e6:,.0f} MB needed{free}")
     known = (
         f"about {duration(plan.seconds)}, from earlier runs" if plan.seconds is not None else "no earlier run to tell"
     )

@@ -52,12 +52,16 @@ class Stop:
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self.signal is not None:
-            os._exit(128 + number)
+    def ask(self, number: int) -> None:
+        """Ask the run to stop, as the first signal `number` does; it is safe in a signal handler."""
         self.signal = number
         if self._react is not None:
             self._react()
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self.signal is not None:
+            os._exit(128 + number)
+        self.ask(number)
 
 
 @contextmanager

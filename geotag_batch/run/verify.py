@@ -5,14 +5,14 @@ names against contents, fingerprints, values; then, in SQL, that no photo is the
 records, the heads, and files that nobody committed.
 """
 
-import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
 from geotag_batch.committed import repeated
-from geotag_batch.duck import Connection, DuckError, connect, dataset_relation, execute_file
+from geotag_batch.duck import Connection, DuckError, connect, dataset_relation, execute_file, raise_store_error
 from geotag_batch.errors import HeadError, StorageError
+from geotag_batch.locations import location
 from geotag_batch.predict.bundle import load_scorer
 from geotag_batch.run.check_counts import check_counts
 from geotag_batch.run.check_decisions import check_decisions_file, contradictions
@@ -67,7 +67,7 @@ def _check_files(findings: Findings, known: Mapping[Path, Checked]) -> None:
     for dataset in DATASETS:
         for path in findings.workspace.dataset_files(dataset):
             checked = known.get(path) or check_file(findings.workspace, dataset, path)
-            if checked.problems and not os.path.lexists(path):
+            if checked.problems and not (path.exists() or path.is_symlink()):
                 continue  # removed meanwhile: it was merged into another one
             findings.checked[path] = checked
             for what in checked.problems:
@@ -116,6 +116,7 @@ def _check_repetition(findings: Findings) -> None:
                     findings, connection, "files_predicted_and_failed", "holds a photo that was predicted and failed"
                 )
         except DuckError as error:
+            raise_store_error(error)
             if not report.problems:  # else a file that is named already is in the way
                 report.add("predictions, embeddings, failures", f"cannot be read together: {error}")
 
@@ -135,6 +136,7 @@ def _check_decisions(findings: Findings) -> None:
             for decision_id in contradictions(connection, workspace):
                 report.add("decisions", f"two files say different things under {decision_id}")
         except DuckError as error:
+            raise_store_error(error)
             if not report.problems:  # else a file that is named already is in the way
                 report.add("decisions", f"cannot be read together: {error}")
 
@@ -142,7 +144,7 @@ def _check_decisions(findings: Findings) -> None:
 def _blame(findings: Findings, connection: Connection, statement: str, what: str) -> None:
     """Mark the files behind a problem that is reported already."""
     for (name,) in execute_file(connection, "checks", statement).fetchall():
-        findings.broken.setdefault(Path(name), []).append(what)
+        findings.broken.setdefault(location(name), []).append(what)
 
 
 def _check_heads(findings: Findings) -> None:
@@ -168,7 +170,7 @@ def _look_for_strangers(findings: Findings) -> None:
                 path.is_dir()
                 or path in committed
                 or not committed.isdisjoint(path.parents)
-                or not os.path.lexists(path)
+                or not (path.is_symlink() or path.exists())
             ):
                 continue
             findings.add_broken(path, "is not a committed file; move it away")

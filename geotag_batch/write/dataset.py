@@ -6,7 +6,6 @@ next run, failures without predictions stand as they are. A prediction is never 
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import pyarrow.parquet as pq
 from geotag_batch.atomic import publish
 from geotag_batch.errors import StorageError
 from geotag_batch.fingerprint import file_metadata
+from geotag_batch.parquet import open_parquet, read_parquet_schema
 from geotag_batch.schema import CURRENT_VERSION, check_table, load_schema
 from geotag_batch.workspace import Workspace
 from geotag_batch.write.sums import add_sums, file_sha256
@@ -24,6 +24,7 @@ from geotag_batch.write.sums import add_sums, file_sha256
 __all__ = [
     "ChunkName",
     "ChunkTables",
+    "chunk_files",
     "commit_chunk",
     "publish_parquet",
     "read_file_metadata",
@@ -57,35 +58,46 @@ class ChunkTables:
     dim: int
 
 
+def chunk_files(workspace: Workspace, name: ChunkName) -> list[Path]:
+    """Return the final names of a chunk's files, in the order in which they are committed."""
+    finals = [workspace.failures_file(name.run_id, name.number)]
+    if name.encoder_id is not None:
+        finals.insert(0, workspace.embeddings_file(name.encoder_id, name.run_id, name.number))
+    if name.head_id is not None:
+        finals.append(workspace.predictions_file(name.head_id, name.run_id, name.number))
+    return finals
+
+
 def commit_chunk(workspace: Workspace, name: ChunkName, tables: ChunkTables) -> None:
     """Publish the chunk's files in the order that makes a crash harmless.
 
     Raises StorageError if the disk refuses; what was published before stays valid.
     """
     staging = workspace.staging / name.run_id
-    written: list[Path] = []
+    written: list[tuple[Path, str]] = []
     if tables.embeddings.num_rows:
         if name.encoder_id is None:
             raise ValueError("embeddings without an encoder_id")
         final = workspace.embeddings_file(name.encoder_id, name.run_id, name.number)
-        write_table(tables.embeddings, "embeddings", name, final, staging, dim=tables.dim)
-        written.append(final)
+        digest = write_table(tables.embeddings, "embeddings", name, final, staging, dim=tables.dim)
+        written.append((final, digest))
     if tables.failures.num_rows:
         final = workspace.failures_file(name.run_id, name.number)
-        write_table(tables.failures, "failures", name, final, staging)
-        written.append(final)
+        written.append((final, write_table(tables.failures, "failures", name, final, staging)))
     if tables.predictions.num_rows:
         if name.head_id is None:
             raise ValueError("predictions without a head_id")
         final = workspace.predictions_file(name.head_id, name.run_id, name.number)
-        write_table(tables.predictions, "predictions", name, final, staging)
-        written.append(final)
+        written.append((final, write_table(tables.predictions, "predictions", name, final, staging)))
     if written:
-        add_sums(workspace, written[0].stem, [(path, _sha256(path)) for path in written])
+        add_sums(workspace, written[0][0].stem, written)
 
 
-def write_table(table: pa.Table, dataset: str, name: ChunkName, final: Path, staging: Path, *, dim: int = 512) -> None:
-    """Check `table` against its schema and publish it as zstd Parquet with page checksums and fingerprints."""
+def write_table(table: pa.Table, dataset: str, name: ChunkName, final: Path, staging: Path, *, dim: int = 512) -> str:
+    """Check `table` against its schema and publish it as zstd Parquet with page checksums and fingerprints.
+
+    Returns the SHA-256 of the file as it was written.
+    """
     metadata = file_metadata(
         dataset,
         CURRENT_VERSION[dataset],
@@ -96,12 +108,19 @@ def write_table(table: pa.Table, dataset: str, name: ChunkName, final: Path, sta
         weights_sha256=name.weights_sha256 if dataset == "embeddings" else None,
     )
     check_table(table, load_schema(dataset).arrow(dim), str(final))
-    publish_parquet(table, metadata, final, staging)
+    return publish_parquet(table, metadata, final, staging)
 
 
-def publish_parquet(table: pa.Table, metadata: dict[bytes, bytes], final: Path, staging: Path) -> None:
-    """Publish `table` as zstd Parquet with page checksums and that metadata."""
-    publish(partial(_write_parquet, table.replace_schema_metadata(metadata)), final, staging)
+def publish_parquet(table: pa.Table, metadata: dict[bytes, bytes], final: Path, staging: Path) -> str:
+    """Publish `table` as zstd Parquet with page checksums and that metadata; return the file's SHA-256."""
+    digests: list[str] = []
+
+    def write(staged: Path) -> None:
+        _write_parquet(table.replace_schema_metadata(metadata), staged)
+        digests.append(_sha256(staged))
+
+    publish(write, final, staging)
+    return digests[0]
 
 
 def rewrite_without(workspace: Workspace, path: Path, ids: Collection[int]) -> None:
@@ -122,7 +141,7 @@ def rewrite_without(workspace: Workspace, path: Path, ids: Collection[int]) -> N
 def read_row_groups(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
     """Yield a committed file's row groups, which are small enough for memory. Raises StorageError naming the file."""
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        with open_parquet(path) as file:
             for group in range(file.num_row_groups):
                 yield file.read_row_group(group, columns=columns)
     except (OSError, pa.ArrowException) as error:
@@ -180,7 +199,7 @@ def read_file_metadata(path: Path) -> Mapping[str, str]:
 
 def _schema(path: Path) -> pa.Schema:
     try:
-        return pq.read_schema(path)
+        return read_parquet_schema(path)
     except (OSError, pa.ArrowException) as error:
         raise StorageError(f"{path}: cannot be read: {error}", hint="run `geotag verify`") from error
 

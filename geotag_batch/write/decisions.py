@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from geotag_batch.errors import DecisionConflictError, InputError, LockedError, StorageError
 from geotag_batch.fingerprint import file_metadata
+from geotag_batch.locations import StorePath
 from geotag_batch.locks import hold_file
 from geotag_batch.schema import CURRENT_VERSION, check_table, load_schema
 from geotag_batch.taxonomy import tag_index
@@ -173,6 +174,8 @@ class DecisionLog:
 
 def committed_names(workspace: Workspace) -> list[str]:
     """Return the names of the committed files of decisions, in no order: in a hundredth of the time of a Path each."""
+    if isinstance(workspace.decisions, StorePath):
+        return [path.name for path in workspace.dataset_files("decisions")]
     try:
         return fnmatch.filter(os.listdir(workspace.decisions), DATASET_PATTERNS["decisions"])
     except FileNotFoundError:

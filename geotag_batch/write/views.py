@@ -21,6 +21,7 @@ from geotag_batch.duck import (
     dataset_relation,
     quote_identifier,
     quote_literal,
+    raise_store_error,
     run_records_relation,
     sql_text,
     storage_trouble,
@@ -115,6 +116,7 @@ def create_views(connection: Connection, workspace: Workspace, config: Config, n
         try:
             connection.execute(f"CREATE VIEW {quote_identifier(name)} AS {statement}")
         except DuckError as error:
+            raise_store_error(error)
             reason = str(error).split("\n", 1)[0]
             raise StorageError(f"cannot make the view {name}: {reason}", hint="run `geotag verify`") from error
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.corpus.table import corpus_section, inputs_section
 from tests.faults import commands, company, cuts, disk, kills, moments
+from tests.faults.clusters import cluster_section
 from tests.faults.report import write_section
 from tests.faults.row import Row, rows_table
 from tests.faults.trial import Bed
@@ -21,13 +22,17 @@ def faults() -> tuple[str, bool]:
         made: list[Row] = []
         for run in _rows(folder, bed, longer):
             made.append(run())
-            print(rows_table(made[-1:]).splitlines()[-1], flush=True)
-            for other in made[-1].tally.others:
-                print(f"    {other}", flush=True)
+            _tell(made[-1])
     total = sum(row.cases for row in made), round(sum(row.seconds for row in made) / 60)
     clean = all(row.tally.clean for row in made)
     text = f"{rows_table(made)}\n\n{total[0]:,} cases in {total[1]} minutes."
     return text, clean
+
+
+def _tell(row: Row) -> None:
+    print(rows_table([row]).splitlines()[-1], flush=True)
+    for other in row.tally.others:
+        print(f"    {other}", flush=True)
 
 
 def _rows(folder: Path, bed: Bed, longer: Bed) -> list[Callable[[], Row]]:
@@ -58,6 +63,7 @@ SECTIONS: dict[str, Callable[[], tuple[str, bool]]] = {
     "faults": faults,
     "inputs": inputs_section,
     "corpus": corpus_section,
+    "ray": partial(cluster_section, _tell),
 }
 """Each generated section's maker, which returns its text and whether everything was as it should be."""
 

@@ -27,7 +27,7 @@ def kill_at_steps(bed: Bed, every: int = 1) -> Row:
     """Kill at the first, second, ... announced step until a run gets through; of them only every so many."""
     with row(
         "killed at each step",
-        "SIGKILL at the k-th file-system step that Python announces, k from 1 by {every} until clean",
+        f"SIGKILL at the k-th file-system step that Python announces, k from 1 by {every} until clean",
     ) as made:
         for step in range(1, 10_000, every):
             with bed.trial() as trial:

@@ -12,6 +12,7 @@ from PIL import Image
 from geotag_batch.config import Config, load_config, set_key
 from geotag_batch.encode.fake import FakeEncoder
 from geotag_batch.run.backfill import Job, run_backfill
+from geotag_batch.run.engine import EngineOptions
 from geotag_batch.run.plan import Selection
 from geotag_batch.workspace import Workspace
 from geotag_batch.write.runs import RunRecord
@@ -31,6 +32,7 @@ class Archive:
     def __init__(self, workspace: Workspace, count: int) -> None:
         """Write the catalogue, the images and a linear head on image, title and location."""
         self.workspace = workspace
+        self.engine = EngineOptions()
         self.photos: list[dict[str, Any]] = [
             {"gridimage_id": number, "title": f"Photo {number % 7}", "grid_reference": "TQ3080"}
             for number in range(1, count + 1)
@@ -69,7 +71,8 @@ class Archive:
 
     def backfill(self, seconds: float | None = None, **selection: Any) -> RunRecord:  # noqa: ANN401
         """Run the job in this process."""
-        return run_backfill(self.workspace, self.config, Job("backfill", Selection(**selection), seconds))
+        job = Job("backfill", Selection(**selection), seconds, engine=self.engine)
+        return run_backfill(self.workspace, self.config, job)
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Query the views with a plain DuckDB."""

@@ -20,7 +20,7 @@ from geotag_batch.config import set_key
 from geotag_batch.encode.encoder import EncoderMemoryError
 from geotag_batch.encode.fake import FakeEncoder
 from geotag_batch.errors import EncoderError, FailureBudgetError, ImageRootError, LockedError, StorageError
-from geotag_batch.run import formats, loop
+from geotag_batch.run import formats, worker
 from geotag_batch.run.backfill import Job, run_embed
 from geotag_batch.run.heads import set_policy
 from geotag_batch.run.lock import hold_lock
@@ -238,7 +238,7 @@ def test_an_image_root_that_goes_away_during_the_run_marks_no_photo_as_failed(
         if (made.workspace.root / "images").exists():
             (made.workspace.root / "images").rename(made.workspace.root / "unmounted")
 
-    monkeypatch.setattr(loop, "commit_chunk", commit_and_unmount)
+    monkeypatch.setattr(worker, "commit_chunk", commit_and_unmount)
     with pytest.raises(ImageRootError):
         made.backfill()
     assert made.rows("SELECT count(*) FROM failures") == [(0,)]
