@@ -66,10 +66,10 @@ def _measure(workspace: Workspace, rounds: int) -> None:
     before, files = _times(workspace, rounds), _files(workspace)
     with _readers(workspace) as answers:
         began = time.monotonic()
-        done = compact(workspace, load_config(workspace), CompactRequest(margin=15, grace=30))
+        done = compact(workspace, load_config(workspace), CompactRequest(margin=5, grace=20))
         merged = time.monotonic() - began
-        time.sleep(32)
-        gone = compact(workspace, load_config(workspace), CompactRequest(margin=15, grace=30))
+        time.sleep(22)
+        gone = compact(workspace, load_config(workspace), CompactRequest(margin=5, grace=20))
     after = _times(workspace, rounds)
     print(f"{compacted_text(done)}\nin {merged:.0f} s beside {_READERS} readers; then {compacted_text(gone)}")
     print(f"{files:,} files before, {_files(workspace):,} after")
