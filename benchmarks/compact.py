@@ -7,7 +7,6 @@ an error if an answer differs from the first. Prints what docs/scale.md quotes. 
 
 import argparse
 import json
-import select
 import statistics
 import subprocess
 import sys
@@ -21,9 +20,9 @@ from typing import Any
 from benchmarks.backfill import job_in_a_process
 from benchmarks.large import make_large
 from geotag_batch.config import load_config
-from geotag_batch.duck import Connection, DuckError, connect
 from geotag_batch.run.compact import CompactRequest, compact, compacted_text
 from geotag_batch.workspace import Workspace
+from tests.faults.reader import exact
 
 _ASKED = {
     "predictions_all, every id": "SELECT count(*), sum(hash(gridimage_id, run_id))::VARCHAR FROM predictions_all",
@@ -52,7 +51,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     if arguments.read:
-        print(json.dumps(_read(arguments.read, arguments.keep)))
+        again, rounds = exact(f"{arguments.read}/review.duckdb", arguments.keep, _ASKED)
+        print(json.dumps({"reads": rounds * len(_ASKED), "again": again}))
         return
     with tempfile.TemporaryDirectory() as made:
         if arguments.workspace:
@@ -113,35 +113,6 @@ def _readers(workspace: Workspace) -> Iterator[list[dict[str, Any]]]:
             if process.returncode:
                 raise SystemExit("a reader was told something else, see above")
             answers.append(json.loads(said))
-
-
-def _read(root: Path, keep: bool) -> dict[str, int]:
-    """Ask until told to stop, with the database open all the time (`keep`) or opened each time anew."""
-    first: dict[str, Any] = {}
-    rounds = again = 0
-    connection = _open(root)
-    while not rounds or not select.select([sys.stdin], [], [], 0)[0]:
-        for name, query in _ASKED.items():
-            try:
-                answer = connection.execute(query).fetchall()
-            except DuckError as error:
-                if "No such file" not in str(error):
-                    raise
-                again += 1
-                connection.close()  # first: DuckDB would open the same one again
-                connection = _open(root)
-                answer = connection.execute(query).fetchall()
-            if answer != first.setdefault(name, answer):
-                raise SystemExit(f"{name}: {first[name]!r} first, then {answer!r}")
-        rounds += 1
-        if not keep:
-            connection.close()
-            connection = _open(root)
-    return {"reads": rounds * len(_ASKED), "again": again}
-
-
-def _open(root: Path) -> Connection:
-    return connect(root / "review.duckdb", read_only=True, memory_limit="1500MiB", threads=1)
 
 
 if __name__ == "__main__":

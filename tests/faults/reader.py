@@ -7,6 +7,7 @@ is said.
 
 import select
 import sys
+from collections.abc import Mapping
 
 import duckdb
 
@@ -31,7 +32,7 @@ _EXACT = {
 }
 
 
-def exact(database: str, keep: bool) -> tuple[int, int]:
+def exact(database: str, keep: bool, queries: Mapping[str, str] = _EXACT) -> tuple[int, int]:
     """Return how many queries met a file that had just gone, and how often the views said what they said at first.
 
     The database is opened once (`keep`), or each time; never twice at once, for DuckDB would open the same one again.
@@ -40,7 +41,7 @@ def exact(database: str, keep: bool) -> tuple[int, int]:
     said: dict[str, object] = {}
     connection = duckdb.connect(database, read_only=True)
     while not rounds or not select.select([sys.stdin], [], [], 0)[0]:
-        for name, query in _EXACT.items():
+        for name, query in queries.items():
             try:
                 answer = connection.execute(query).fetchall()
             except duckdb.IOException as error:
