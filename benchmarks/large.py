@@ -37,8 +37,11 @@ _WORDS = [
 ]
 
 
-def make_large(folder: Path, photos: int, *, random_vectors: bool = False) -> Workspace:
-    """Make a workspace of `photos` photos, all predicted and embedded, one in a hundred of them twice."""
+def make_large(folder: Path, photos: int, *, random_vectors: bool = False, chunk: int = _CHUNK) -> Workspace:
+    """Make a workspace of `photos` photos, all predicted and embedded, one in a hundred of them twice.
+
+    A file has `chunk` of them.
+    """
     workspace = init_workspace(folder)
     weights = folder / "cache" / "weights.safetensors"
     weights.parent.mkdir(exist_ok=True)
@@ -46,12 +49,13 @@ def make_large(folder: Path, photos: int, *, random_vectors: bool = False) -> Wo
     set_key(workspace, "encoder.weights", str(weights))
     set_key(workspace, "head.current", make_head(workspace, seed=1))
     _make_catalogue(workspace, photos)
-    chunks = -(-photos // _CHUNK)
+    set_key(workspace, "run.chunk_size", chunk)
+    chunks = -(-photos // chunk)
     nights = [range(first, min(first + _CHUNKS_A_NIGHT, chunks)) for first in range(0, chunks, _CHUNKS_A_NIGHT)]
     make_night = partial(_make_night, workspace.root, photos, random_vectors)
     with ProcessPoolExecutor(2, get_context("spawn")) as pool:
         list(pool.map(make_night, range(len(nights)), nights))
-    make_night(len(nights), range(-(-photos // 100 // _CHUNK)), every=100)
+    make_night(len(nights), range(-(-photos // 100 // chunk)), every=100)
     rebuild_views(workspace, load_config(workspace))
     return workspace
 
@@ -99,7 +103,9 @@ def _letters() -> tuple[str, ...]:
 def _make_night(root: Path, photos: int, random_vectors: bool, night: int, numbers: range, every: int = 1) -> None:
     """Commit the chunks `numbers` of one run: ids in order, or of each `every`-th photo."""
     workspace = Workspace.find(root)
-    info = current_head_info(workspace, load_config(workspace))
+    config = load_config(workspace)
+    chunk_size = config.run.chunk_size
+    info = current_head_info(workspace, config)
     assert info.location is not None
     at = datetime(2026, 1, 1, 2) + timedelta(days=night)
     run_id = f"{at:%Y%m%dT%H%M%SZ}-{night:04x}"
@@ -118,8 +124,8 @@ def _make_night(root: Path, photos: int, random_vectors: bool, night: int, numbe
                 ORDER BY gridimage_id
                 """,
                 params={
-                    "first": number * _CHUNK * every + 1,
-                    "last": min((number + 1) * _CHUNK * every, photos),
+                    "first": number * chunk_size * every + 1,
+                    "last": min((number + 1) * chunk_size * every, photos),
                     "every": every,
                 },
             ).to_arrow_table()

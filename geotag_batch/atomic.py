@@ -11,7 +11,7 @@ If-None-Match where nothing may be replaced, and after the lease of whoever writ
 import contextlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from geotag_batch.errors import StorageError
@@ -25,6 +25,7 @@ __all__ = [
     "publish_elsewhere",
     "publish_folder",
     "remove_committed",
+    "remove_together",
     "write_bytes",
     "write_elsewhere",
 ]
@@ -186,6 +187,20 @@ def remove_committed(path: Path) -> None:
     except OSError as error:
         raise StorageError(
             f"cannot remove {path}: {error.strerror or error}", hint="mend permissions or the disk, then start again"
+        ) from error
+
+
+def remove_together(paths: Sequence[Path]) -> None:
+    """Remove committed files of one folder as close together as can be, and then make it durable; otherwise as one."""
+    try:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        if paths:
+            fsync_folder(paths[0].parent)
+    except OSError as error:
+        raise StorageError(
+            f"cannot remove {paths[0]} and others: {error.strerror or error}",
+            hint="mend permissions or the disk, then start again",
         ) from error
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from geotag_batch.committed import hidden
 from geotag_batch.errors import ConfigError, StorageError, StoreError
 from geotag_batch.locations import seen_schemes
 from geotag_batch.resources import read_resource, resource_path
@@ -30,6 +31,7 @@ __all__ = [
     "escape_glob",
     "execute_file",
     "fetch_arrow",
+    "files_relation",
     "only_select",
     "quote_identifier",
     "quote_literal",
@@ -176,10 +178,15 @@ def fetch_arrow(
 
 
 def _bound(purpose: str, name: str, parameters: Mapping[str, Any] | None) -> tuple[str, dict[str, Any] | None]:
-    text = sql_text(purpose, name)
-    body = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("--"))
+    text, body = sql_text(purpose, name), _statement(purpose, name)
     named = {key: value for key, value in (parameters or {}).items() if re.search(rf"\${key}\b", body)}
     return text, named or None
+
+
+def _statement(purpose: str, name: str, substitutions: Mapping[str, str] | None = None) -> str:
+    """Return the text of `sql_text` without lines of comments."""
+    text = sql_text(purpose, name, substitutions)
+    return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("--"))
 
 
 def dataset_relation(
@@ -187,6 +194,7 @@ def dataset_relation(
 ) -> str:
     """Return SQL for a relation over the committed files of a dataset.
 
+    Where a merged file and those that it repeats are both there, those that count now are read (committed.py).
     Columns are those of the schema (or `columns` of them), each named, with the partition columns (`encoder`;
     `head` and `run_date`; `run_date`; none) before them and, if asked for, `filename`. A dataset without files is an
     empty relation of the same columns, because DuckDB refuses a glob that matches nothing.
@@ -197,19 +205,40 @@ def dataset_relation(
     typed = [*partitions.items(), *((column.name, column.duckdb_type) for column in wanted)]
     if filename:
         typed.append(("filename", "VARCHAR"))
-    if next(workspace.dataset_files(dataset), None) is None:
+    files = list(workspace.dataset_files(dataset))
+    if not files:
         nulls = ", ".join(f"CAST(NULL AS {kind}) AS {quote_identifier(name)}" for name, kind in typed)
         return f"(SELECT {nulls} WHERE false)"
     glob = quote_literal(f"{escape_glob(str(workspace.root))}/{dataset}/{DATASET_PATTERNS[dataset]}")
+    counting = ""
+    if dataset != "decisions" and not workspace.in_store:  # a decision counts once anyway; no merging in a store
+        # A left join and this comparison, rather than an anti join, let DuckDB expect every row to pass: else a view
+        # would take this, the larger side of a join with the catalogue, to build its hash table from.
+        left_out = _statement("committed", "not_counting", {"files": glob})
+        counting = f" AS committed LEFT JOIN ({left_out}) AS left_out USING (filename)"
+        counting += " WHERE committed.filename = coalesce(left_out.counts_as, committed.filename)"
+        for low, high in hidden(files):
+            counting += f" AND committed.filename NOT BETWEEN {quote_literal(low)} AND {quote_literal(high)}"
     if any(part.partition("=")[0].lower() in partitions for part in workspace.root.parts):
         # DuckDB takes the first head=... of a path, here one above the workspace; ours is the last one.
         names = ", ".join(_last_in_path(name, partitions) for name, _ in typed)
-        return f"(SELECT {names} FROM read_parquet({glob}, hive_partitioning = false, filename = true))"
+        return f"(SELECT {names} FROM read_parquet({glob}, hive_partitioning = false, filename = true){counting})"
     hive = ", ".join(f"{quote_literal(name)}: {kind}" for name, kind in partitions.items())
     names = ", ".join(quote_identifier(name) for name, _ in typed)
     options = f"hive_partitioning = true, hive_types = {{{hive}}}" if hive else "hive_partitioning = false"
-    options += ", filename = true" if filename else ""
-    return f"(SELECT {names} FROM read_parquet({glob}, {options}))"
+    options += ", filename = true" if filename or counting else ""
+    return f"(SELECT {names} FROM read_parquet({glob}, {options}){counting})"
+
+
+def files_relation(files: Sequence[Path], columns: Sequence[str]) -> str:
+    """Return SQL for a relation over these committed files and no others: `columns` of their schema, and `filename`."""
+    names = ", ".join(quote_identifier(name) for name in (*columns, "filename"))
+    if not files:
+        return (
+            f"(SELECT {', '.join(f'NULL AS {quote_identifier(name)}' for name in (*columns, 'filename'))} WHERE false)"
+        )
+    listed = ", ".join(quote_literal(escape_glob(str(path))) for path in files)
+    return f"(SELECT {names} FROM read_parquet([{listed}], hive_partitioning = false, filename = true))"
 
 
 def _last_in_path(name: str, partitions: Mapping[str, str]) -> str:

@@ -152,6 +152,10 @@ class StorePath(PosixPath):
             return io.StringIO(self.read_text(options.get("encoding")))
         raise UsageError(f"{self}: is only ever written whole, by atomic.py")
 
+    def iterdir(self) -> Iterator["StorePath"]:  # type: ignore[override]
+        """Yield the objects and folders right below."""
+        return self.glob("*")
+
     def glob(self, pattern: str, **_: Any) -> Iterator["StorePath"]:  # type: ignore[override]  # noqa: ANN401
         """Yield the objects below that match, part by part, and for a pattern of one part the folders too."""
         if "/" not in pattern:

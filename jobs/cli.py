@@ -36,6 +36,7 @@ COMMANDS = {
     "review": "look at predictions and decide, in a browser",
     "verify": "re-read everything committed and report what is wrong",
     "prune": "remove what belongs to named heads, encoders or withdrawn photos",
+    "compact": "merge small files into large ones",
     "precision-check": "compare a faster number format with float32 on the archive's photos",
     "heads": "import, list, show and choose heads",
     "decisions": "import, export and merge what people decided",

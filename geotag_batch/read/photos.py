@@ -250,21 +250,34 @@ def _register_asked(connection: Connection, ids: tuple[int, ...] | None) -> None
 def register_locations(connection: Connection, grids: tuple[str, ...], *, square_km: bool = True) -> None:
     """Make `location`: each distinct grid reference of the relation `catalogue` with the centre of its 1 km square.
 
-    Without `square_km` it is the centre of what the reference names, which may be smaller or larger.
+    Without `square_km` it is the centre of what the reference names, which may be smaller or larger. Python has some of
+    them at a time, for long references are nearly as many as photos.
     """
-    references: list[str] = []
-    if grids:
-        references = [row[0] for row in execute_file(connection, "plan", "grid_references").fetchall()]
+    execute_file(connection, "plan", "grid_references", {"wanted": bool(grids)})
+    ((count,),) = connection.execute("SELECT count(*) FROM distinct_references").fetchall()
+    _create_table(connection, "location", _located([], grids, square_km))
+    for first in range(0, count, _REFERENCES):
+        rows = {"first": first, "last": first + _REFERENCES - 1}
+        references = [row[0] for row in execute_file(connection, "plan", "some_references", rows).fetchall()]
+        connection.register("arrow_source", _located(references, grids, square_km))
+        connection.execute("INSERT INTO location FROM arrow_source")
+        connection.unregister("arrow_source")
+    connection.execute("DROP TABLE distinct_references")
+
+
+_REFERENCES = 250_000  # resolved at a time
+
+
+def _located(references: list[str], grids: tuple[str, ...], square_km: bool) -> pa.Table:
     centres = wgs84_centres(references, grids=grids, square_km=square_km) if references else np.empty((0, 2))
     known = np.isfinite(centres).all(axis=1)
-    table = pa.table(
+    return pa.table(
         {
             "grid_reference": pa.array(references, pa.string()),
             "latitude": pa.array(centres[:, 0], pa.float64(), mask=~known),
             "longitude": pa.array(centres[:, 1], pa.float64(), mask=~known),
         }
     )
-    _create_table(connection, "location", table)
 
 
 def _create_table(connection: Connection, name: str, table: pa.Table) -> None:

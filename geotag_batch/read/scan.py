@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from geotag_batch.duck import connect, dataset_relation, sql_text, storage_trouble
+from geotag_batch.committed import counting, parse_name
+from geotag_batch.duck import connect, files_relation, sql_text, storage_trouble
 from geotag_batch.read.stored import list_values, unreadable, vector_length
 from geotag_batch.workspace import Workspace
 
@@ -46,10 +47,14 @@ class StoredEmbeddings:
             with pq.ParquetFile(path, page_checksum_verification=True) as file:
                 if wanted is not None and not _find(_ids(file), wanted)[0].any():
                     return
+                newest, row = _newest_rows(path, file), 0
                 for batch in file.iter_batches(_ROWS, columns=["gridimage_id", column], use_threads=False):
                     ids = batch.column("gridimage_id").to_numpy()
                     vectors, valid = list_values(batch.column(column), self.dim)
                     counts = self._counts(place, ids[valid])
+                    if newest is not None:
+                        counts &= newest[row : row + len(ids)][valid]
+                    row += len(ids)
                     if wanted is not None:
                         counts &= _find(ids[valid], wanted)[0]
                     yield (ids[valid], vectors) if counts.all() else (ids[valid][counts], vectors[counts])
@@ -68,17 +73,18 @@ def open_embeddings(workspace: Workspace, encoder_id: str, memory_limit: str) ->
 
     `memory_limit` is DuckDB's. Raises StorageError if a file cannot be read.
     """
-    files = [path for path in workspace.dataset_files("embeddings") if path.parent.name == f"encoder={encoder_id}"]
+    listed = [path for path in workspace.dataset_files("embeddings") if path.parent.name == f"encoder={encoder_id}"]
+    files = counting(listed)
     committed = pa.table({"filename": [str(path) for path in files], "place": pa.array(range(len(files)), pa.int32())})
-    embeddings = dataset_relation(workspace, "embeddings", ("gridimage_id",), filename=True)
-    repeated = sql_text("parts", "repeated", {"rows": f"(FROM {embeddings} WHERE encoder = $encoder)"})
+    embeddings = files_relation(files, ("gridimage_id",))
+    repeated = sql_text("parts", "repeated", {"rows": f"(FROM {embeddings})"})
     text = sql_text("stored", "newest", {"embeddings": embeddings, "repeated": repeated})
     with (
         storage_trouble(workspace.embeddings),
         connect(memory_limit=memory_limit, spill=workspace.cache) as connection,
     ):
         connection.register("committed", committed)
-        found = connection.sql(text, params={"encoder": encoder_id}).to_arrow_table()
+        found = connection.sql(text).to_arrow_table()
     dim = vector_length(files[-1]) if files else 0
     return StoredEmbeddings(files, dim, found["gridimage_id"].to_numpy(), found["place"].to_numpy())
 
@@ -86,6 +92,18 @@ def open_embeddings(workspace: Workspace, encoder_id: str, memory_limit: str) ->
 def _ids(file: pq.ParquetFile) -> NDArray[np.int64]:
     ids: NDArray[np.int64] = file.read(["gridimage_id"], use_threads=False)["gridimage_id"].to_numpy()
     return ids
+
+
+def _newest_rows(path: Path, file: pq.ParquetFile) -> NDArray[np.bool_] | None:
+    """Return the rows (n,) of a merged file that hold a photo's newest vectors there; None for a file of one run.
+
+    A merged file has a photo's rows one after the other, in the order of their runs.
+    """
+    name = parse_name(path.name)
+    if name is None or name.since is None:
+        return None
+    ids = _ids(file)
+    return np.append(ids[1:] != ids[:-1], True)
 
 
 def _find(ids: NDArray[np.int64], among: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:

@@ -97,7 +97,7 @@ def read_vectors(ids: NDArray[np.int64], files: Sequence[str | None], dim: int, 
     vectors of another length than `dim`.
     """
     vectors = Vectors.empty(len(ids), dim) if into is None else into
-    for rows, table, taken in _by_file(ids, files, ["gridimage_id", "image_embedding", "title_embedding"]):
+    for rows, table, taken in _by_file(ids, files, ["image_embedding", "title_embedding"]):
         for name, target, has in (
             ("image_embedding", vectors.image, vectors.has_image),
             ("title_embedding", vectors.title, vectors.has_title),
@@ -112,16 +112,21 @@ def read_vectors(ids: NDArray[np.int64], files: Sequence[str | None], dim: int, 
 def read_described(files: Sequence[Path]) -> tuple[pa.Table, int]:
     """Return what embeddings were made from, without vectors, and the vectors' length.
 
-    Columns: gridimage_id, title_hash, image_signature, precision, file. Raises StorageError if a file is unreadable.
+    Of a merged file, one row group is read. Columns: gridimage_id, title_hash, image_signature, precision, file. Raises
+    StorageError if a file is unreadable.
     """
     parts, dim = [], 0
     for path in files:
         try:
             file = open_parquet(path)
-            part = file.read(columns=["gridimage_id", "title_hash", "image_signature", "precision"])
+            columns = ["gridimage_id", "title_hash", "image_signature", "precision"]
+            part = file.read_row_group(file.num_row_groups - 1, columns=columns)  # of a merged file the newest ids
             dim = file.schema_arrow.field("image_embedding").type.list_size
         except (OSError, KeyError, pa.ArrowException) as error:
             raise unreadable(path, error) from error
+        ids = part["gridimage_id"].to_numpy()
+        newest = len(ids) - 1 - np.unique(ids[::-1], return_index=True)[1]  # of a photo that is there of several runs
+        part = part.take(pa.array(np.sort(newest)))
         parts.append(part.append_column("file", pa.array([str(path)] * part.num_rows, pa.string())))
     return pa.concat_tables(parts), dim
 
@@ -133,7 +138,7 @@ def read_scores(ids: NDArray[np.int64], files: Sequence[str | None], columns: Se
     """
     order: list[NDArray[np.int64]] = []
     parts: list[pa.Table] = []
-    for rows, table, taken in _by_file(ids, files, ["gridimage_id", *columns]):
+    for rows, table, taken in _by_file(ids, files, list(columns)):
         order.append(rows)
         parts.append(table.take(pa.array(taken)))
     positions = np.concatenate(order)
@@ -165,9 +170,21 @@ def _version(file: str) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=3)  # a file of photos that were done again serves many chunks in a row
-def _read_file(file: str, columns: tuple[str, ...], mtime_ns: int, size: int) -> pa.Table:
+def _read_ids(file: str, mtime_ns: int, size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the ids (n,) of a file, and the number of rows before each of its row groups."""
     try:
-        return open_parquet(location(file)).read(columns=list(columns))
+        with open_parquet(location(file)) as opened:
+            rows = [opened.metadata.row_group(group).num_rows for group in range(opened.num_row_groups)]
+            return opened.read(columns=["gridimage_id"])["gridimage_id"].to_numpy(), np.cumsum([0, *rows])[:-1]
+    except (OSError, pa.ArrowException) as error:
+        raise unreadable(file, error) from error
+
+
+@lru_cache(maxsize=3)
+def _read_group(file: str, group: int, columns: tuple[str, ...], mtime_ns: int, size: int) -> pa.Table:
+    try:
+        with open_parquet(location(file)) as opened:
+            return opened.read_row_group(group, columns=list(columns))
     except (OSError, pa.ArrowException) as error:
         raise unreadable(file, error) from error
 
@@ -175,18 +192,24 @@ def _read_file(file: str, columns: tuple[str, ...], mtime_ns: int, size: int) ->
 def _by_file(
     ids: NDArray[np.int64], files: Sequence[str | None], columns: list[str]
 ) -> Iterator[tuple[NDArray[np.int64], pa.Table, NDArray[np.int64]]]:
-    """Yield, for each distinct file, the rows that it serves, its table, and each row's place in that table."""
+    """Yield, for each row group of a file that is needed, the rows that it serves, its table, and their places in that.
+
+    A merged file may have a photo of several runs, the newest of them last: that one is meant.
+    """
     rows_of: dict[str, list[int]] = {}
     for row, file in enumerate(files):
         if file is not None:
             rows_of.setdefault(file, []).append(row)
     for file, listed in rows_of.items():
         rows = np.asarray(listed, np.int64)
-        table = _read_file(file, tuple(columns), *_version(file))
-        stored = table.column("gridimage_id").to_numpy()
+        version = _version(file)
+        stored, starts = _read_ids(file, *version)
         sorting = np.argsort(stored, kind="stable")
-        place = np.searchsorted(stored, ids[rows], sorter=sorting)
-        taken = sorting[np.minimum(place, len(stored) - 1)]
+        place = np.searchsorted(stored, ids[rows], side="right", sorter=sorting) - 1
+        taken = sorting[np.maximum(place, 0)]
         if not np.array_equal(stored[taken], ids[rows]):
             raise StorageError(f"{file}: lacks photos that it had when the run was planned", hint="run `geotag verify`")
-        yield rows, table, taken
+        group_of = np.searchsorted(starts, taken, side="right") - 1
+        for group in np.unique(group_of).tolist():
+            served = group_of == group
+            yield rows[served], _read_group(file, group, tuple(columns), *version), taken[served] - starts[group]

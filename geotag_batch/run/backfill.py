@@ -1,14 +1,17 @@
 """The main job: plan, then chunk by chunk read, encode, predict, commit; stop cleanly; say what was done."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from geotag_batch.config import Config
 from geotag_batch.encode.encoder import Encoder
+from geotag_batch.errors import StorageError
 from geotag_batch.predict.bundle import Scorer, load_scorer
 from geotag_batch.predict.head import current_head_info
 from geotag_batch.read.photos import Selection, Target
 from geotag_batch.read.sources import open_source
+from geotag_batch.run.compact import remove_merged
 from geotag_batch.run.engine import EngineOptions, open_engine
 from geotag_batch.run.leftovers import remove_leftovers
 from geotag_batch.run.lock import hold_lock
@@ -21,6 +24,8 @@ from geotag_batch.write.runs import RunRecord, new_run_id, utc_now
 from geotag_batch.write.views import rebuild_views, views_are_stale
 
 __all__ = ["Job", "run_backfill", "run_embed"]
+
+logger = logging.getLogger("geotag")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,11 @@ def _run(
     remove_leftovers(workspace)
     if views_are_stale(workspace, config):  # left by a killed run too, or the workspace was moved
         rebuild_views(workspace, config)
+    try:
+        if not workspace.in_store:
+            remove_merged(workspace, config)
+    except StorageError as error:  # verify's matter, and both files are there
+        logger.warning("%s", error.message)
     with make_plan(workspace, config, job.selection, target) as plan:
         record = RunRecord(
             run_id=new_run_id(workspace),

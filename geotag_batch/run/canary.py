@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from geotag_batch.committed import counting
 from geotag_batch.config import Config
 from geotag_batch.duck import Connection, fetch_arrow, storage_trouble
 from geotag_batch.encode.encoder import Encoder, EncoderMemoryError
@@ -144,7 +145,7 @@ def choose_canary(
     The newest file of embeddings is always looked into. `connection` has the relation `catalogue`. None if nothing is
     stored, or nothing wanted. Raises StorageError if a file cannot be read.
     """
-    files = sorted((workspace.embeddings / f"encoder={encoder_id}").glob("[0-9]*Z-*.parquet"))
+    files = counting(sorted((workspace.embeddings / f"encoder={encoder_id}").glob("[0-9]*Z-*.parquet")))
     if not files or not config.run.canary:
         return None
     spread = sorted(files[:-1], key=lambda path: _hash(path.name))[: _FILES - 1]

@@ -1,35 +1,38 @@
 """One committed Parquet file: is it readable, and does it say what its name, its schema and its own columns promise?"""
 
-import re
+import json
 import stat
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from geotag_batch.committed import FileName, parse_name
 from geotag_batch.errors import StorageError
 from geotag_batch.parquet import open_parquet
 from geotag_batch.schema import CURRENT_VERSION, check_table, error_classes, load_schema
 from geotag_batch.taxonomy import tag_index, tag_names
-from geotag_batch.workspace import Workspace
+from geotag_batch.workspace import Workspace, run_date
 from geotag_batch.write.sums import matches_sum
 
 __all__ = ["DATASETS", "UNREADABLE", "Checked", "check_file", "require_regular"]
 
 DATASETS = ("embeddings", "failures", "predictions")
 
-_NAME = re.compile(r"(\d{8}T\d{6}Z-[0-9a-f]{4})-\d+\.parquet")
-
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What one file holds: the run that its name states, its rows (None: not known), and what is wrong with it.
+    """What one file holds: its rows (None: not known), these by run_id, and what is wrong with it.
 
-    `weights_sha256` is that of the encoder, for embeddings; `has_sum` tells whether its SHA-256 is recorded.
+    `run_id` is the run that its name states, the last one for a merged file, and `merged` the rows of each file that it
+    was merged from. `weights_sha256` is that of the encoder, for embeddings; `has_sum` tells whether its SHA-256 is
+    recorded.
     """
 
     run_id: str
@@ -37,39 +40,34 @@ class Checked:
     problems: tuple[str, ...]
     weights_sha256: str | None = None
     has_sum: bool = False
+    runs: Mapping[str, int] = field(default_factory=dict)
+    merged: Mapping[str, int] = field(default_factory=dict)
 
 
 def check_file(workspace: Workspace, dataset: str, path: Path) -> Checked:
     """Read a whole file, page checksums included, and check it; nothing is raised for a bad one.
 
-    One whose bytes are not those that were committed is not looked into: its footer may promise anything.
+    Its row groups are read one by one. One whose bytes are not those that were committed is not looked into: its footer
+    may promise anything.
     """
-    match = _NAME.fullmatch(path.name)
-    run_id = match.group(1) if match else path.name.rpartition("-")[0]
-    problems = [] if match else ["its name is not <run_id>-<chunk>.parquet"]
+    name = parse_name(path.name)
+    run_id = name.run_id if name else path.name.rpartition("-")[0]
+    found = _Found(dataset, run_id, name)
+    if name is None:
+        found.problems["its name is neither <run_id>-<chunk>.parquet nor that of a merged file"] = None
+    has_sum = False
     try:
         has_sum = _check_bytes(workspace, path)
-        file = open_parquet(path)
-        table = file.read()
+        with open_parquet(path) as file:
+            found.look_at(path, file)
     except StorageError as error:
-        return Checked(run_id, None, (*problems, error.message))
+        return Checked(run_id, None, (*found.problems, error.message))
     except UNREADABLE as error:
-        return Checked(run_id, None, (*problems, f"cannot be read: {error}"))
-    try:
-        check_table(table, _expected(dataset, table.schema), "it")
-    except StorageError as error:
-        return Checked(run_id, table.num_rows, (*problems, error.message), has_sum=has_sum)
-    metadata: dict[bytes, bytes] = file.schema_arrow.metadata or {}
-    try:
-        problems += _metadata_problems(dataset, path, run_id, metadata)
-        problems += _common_problems(table, run_id)
-        problems += _VALUES[dataset](table) if table.num_rows else ()  # as a fence has none (write/fence.py)
-        if dataset == "predictions" and pc.unique(table["policy_id"]).to_pylist() not in ([_policy(metadata)], []):
-            problems.append(f"has rows of other policies than {_policy(metadata)}, which its metadata says")
-    except ValueError as error:
-        problems.append(f"cannot be read: {error}")
-    weights = metadata.get(b"geotag.weights_sha256", b"").decode(errors="replace") or None
-    return Checked(run_id, table.num_rows, tuple(problems), weights, has_sum)
+        return Checked(run_id, None, (*found.problems, f"cannot be read: {error}"))
+    weights = found.metadata.get(b"geotag.weights_sha256", b"").decode(errors="replace") or None
+    if found.has_other_columns:
+        return Checked(run_id, found.rows, tuple(found.problems), has_sum=has_sum, runs={run_id: found.rows})
+    return Checked(run_id, found.rows, tuple(found.problems), weights, has_sum, dict(found.runs), found.merged)
 
 
 UNREADABLE = (OSError, pa.ArrowException, ValueError)
@@ -94,10 +92,6 @@ def require_regular(path: Path) -> None:
         raise StorageError("is not a file")
 
 
-def _policy(metadata: dict[bytes, bytes]) -> str:
-    return metadata.get(b"geotag.policy_id", b"").decode(errors="replace")
-
-
 def _expected(dataset: str, found: pa.Schema) -> pa.Schema:
     """Return the schema for vectors of the length that the file has; that all agree is the encoder's matter."""
     index = found.get_field_index("image_embedding")
@@ -106,30 +100,100 @@ def _expected(dataset: str, found: pa.Schema) -> pa.Schema:
     return load_schema(dataset).arrow(dim)
 
 
-def _metadata_problems(dataset: str, path: Path, run_id: str, raw: dict[bytes, bytes]) -> Iterator[str]:
+@dataclass(slots=True)
+class _Found:
+    """What is seen of a file, row group by row group; `problems` are the keys, each once, in order."""
+
+    dataset: str
+    run_id: str
+    name: FileName | None
+    problems: dict[str, None] = field(default_factory=dict)
+    rows: int = 0
+    runs: Counter[str] = field(default_factory=Counter)
+    merged: dict[str, int] = field(default_factory=dict)
+    metadata: dict[bytes, bytes] = field(default_factory=dict)
+    has_other_columns: bool = False
+
+    def look_at(self, path: Path, file: pq.ParquetFile) -> None:
+        """Read everything. Raises what is in UNREADABLE."""
+        self.rows = file.metadata.num_rows
+        self.metadata = file.schema_arrow.metadata or {}
+        keys = [self._look_at_rows(file.schema_arrow.empty_table())]
+        if not self.has_other_columns:
+            self.merged = _merged(self.metadata)
+            self.problems |= dict.fromkeys(_metadata_problems(self, path))
+        for group in range(file.num_row_groups):
+            keys.append(self._look_at_rows(file.read_row_group(group)))
+        if self.has_other_columns:
+            return
+        every = pa.concat_tables(keys)
+        repeated = every.num_rows - every.group_by(every.column_names).aggregate([]).num_rows
+        if repeated:
+            self.problems[f"has {repeated} rows whose photo is there already"] = None
+
+    def _look_at_rows(self, table: pa.Table) -> pa.Table:
+        """Check a row group, and return the columns that no two rows may have alike."""
+        if self.has_other_columns:
+            return table
+        try:
+            check_table(table, _expected(self.dataset, table.schema), "it")
+        except StorageError as error:
+            self.problems[error.message] = None
+            self.has_other_columns = True
+            return table
+        for counted in table["run_id"].value_counts().to_pylist():
+            self.runs[counted["values"]] += counted["counts"]
+        if table.num_rows:
+            self.problems |= dict.fromkeys(self._row_problems(table))
+        return table.select(["gridimage_id", "run_id"]).replace_schema_metadata()
+
+    def _row_problems(self, table: pa.Table) -> Iterator[str]:
+        strange = [run for run in pc.unique(table["run_id"]).to_pylist() if not self._is_within(run)]
+        if strange:
+            yield f"has rows of run {', '.join(map(str, strange[:3]))}"
+        try:
+            yield from _VALUES[self.dataset](table)
+            policy = self.metadata.get(b"geotag.policy_id", b"").decode(errors="replace")
+            if self.dataset == "predictions" and pc.unique(table["policy_id"]).to_pylist() not in ([policy], []):
+                yield f"has rows of other policies than {policy}, which its metadata says"
+        except ValueError as error:
+            yield f"cannot be read: {error}"
+
+    def _is_within(self, run: str) -> bool:
+        if self.name is None or self.name.since is None:
+            return run == self.run_id
+        return any(each is not None and each.run_id == run for each in map(parse_name, self.merged))
+
+
+def _merged(metadata: Mapping[bytes, bytes]) -> dict[str, int]:
+    """Return the rows of each file that a merged one was made from; raises ValueError if its metadata is none."""
+    document = json.loads(metadata.get(b"geotag.merged", b"{}"))
+    if not isinstance(document, dict) or not all(isinstance(rows, int) for rows in document.values()):
+        raise ValueError("its metadata does not say what it was merged from")
+    return document
+
+
+def _metadata_problems(found: _Found, path: Path) -> Iterator[str]:
     folders = dict(part.split("=", 1) for part in path.parts if "=" in part)
-    date = f"{run_id[0:4]}-{run_id[4:6]}-{run_id[6:8]}"
-    expected = {"dataset": dataset, "schema_version": str(CURRENT_VERSION[dataset]), "run_id": run_id}
+    dataset, name = found.dataset, found.name
+    expected = {"dataset": dataset, "schema_version": str(CURRENT_VERSION[dataset])}
+    if name is None or name.since is None:
+        expected["run_id"] = found.run_id
+    elif name.last not in {Path(each).stem.partition("_")[0] for each in found.merged}:
+        yield f"its metadata does not say that it was merged from {name.last} and others"
     if dataset == "embeddings":
         expected["encoder_id"] = folders.get("encoder", "")
     else:
-        if folders.get("run_date") != date:
-            yield f"lies under run_date={folders.get('run_date')}, its run began on {date}"
+        for run_id in dict.fromkeys((found.run_id, name.first[: len(found.run_id)] if name else found.run_id)):
+            date = run_date(run_id)
+            if folders.get("run_date") != date:
+                yield f"lies under run_date={folders.get('run_date')}, its run began on {date}"
         if dataset == "predictions":
             expected["head_id"] = folders.get("head", "")
     for key, value in expected.items():
-        found = raw.get(f"geotag.{key}".encode(), b"").decode(errors="replace")
-        if found != value:
-            yield f"its metadata says {key} {found or 'nothing'}, it should say {value}"
-
-
-def _common_problems(table: pa.Table, run_id: str) -> Iterator[str]:
-    runs = pc.unique(table["run_id"]).to_pylist()
-    if runs not in ([run_id], []):
-        yield f"has rows of run {', '.join(map(str, runs[:3]))}"
-    repeated = table.num_rows - pc.count_distinct(table["gridimage_id"]).as_py()
-    if repeated:
-        yield f"has {repeated} rows whose photo is there already"
+        said = found.metadata.get(f"geotag.{key}".encode(), b"").decode(errors="replace")
+        if said != value:
+            yield f"its metadata says {key} {said or 'nothing'}, it should say {value}"
 
 
 def _embedding_problems(table: pa.Table) -> Iterator[str]:

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from geotag_batch.committed import repeated
 from geotag_batch.run.check_file import Checked
 from geotag_batch.workspace import Workspace
 from geotag_batch.write.runs import RunRecord
@@ -51,6 +52,13 @@ class Findings:
     unrecorded: list[str] = field(default_factory=list)
     counted: Counter[tuple[str, str]] = field(default_factory=Counter)
     unbalanced: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    @property
+    def counting(self) -> list[Path]:
+        """Return the files that were read and count: not those that a sound merged file repeats."""
+        sound = [path for path, checked in self.checked.items() if not (checked.problems and "_" in path.name)]
+        known = repeated(sound)
+        return [path for path in self.checked if path not in known]
 
     def add_broken(self, path: Path, what: str) -> None:
         """Add a problem of a file or folder that should be moved away."""

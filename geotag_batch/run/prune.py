@@ -4,23 +4,29 @@ Safe to kill at any moment: what is to go is recorded first (write/pruned.py), e
 step, and a prune that did not finish is finished by doing it again.
 """
 
+import json
+import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from geotag_batch.atomic import remove_committed
 from geotag_batch.catalogue import catalogue_files, catalogue_relation, steady_catalogue
+from geotag_batch.committed import counting, parse_name, repeated
 from geotag_batch.config import Config
 from geotag_batch.duck import connect, dataset_relation, execute_file, storage_trouble
 from geotag_batch.errors import CatalogueError, StorageError, UsageError
 from geotag_batch.run.check_file import DATASETS
 from geotag_batch.run.lock import hold_lock
 from geotag_batch.workspace import Workspace
-from geotag_batch.write.dataset import rewrite_without
+from geotag_batch.write.dataset import read_file_metadata, read_row_groups, rewrite_without
 from geotag_batch.write.pruned import PrunedFile, record_pruned
+from geotag_batch.write.runs import utc_now
 from geotag_batch.write.views import rebuild_views
 
 __all__ = ["PruneRequest", "Removal", "plan_prune", "prune"]
@@ -72,21 +78,15 @@ def plan_prune(workspace: Workspace, config: Config, request: PruneRequest) -> l
 def prune(workspace: Workspace, config: Config, request: PruneRequest) -> list[Removal]:
     """Remove what `plan_prune` says, and return it. Raises LockedError, and as `plan_prune`, and StorageError."""
     with hold_lock(workspace):
+        _wait_for_merged(workspace)
         removals = plan_prune(workspace, config, request)
         if removals:
-            record_pruned(
-                workspace,
-                [
-                    PrunedFile(
-                        str(removal.path.relative_to(workspace.root)),
-                        removal.rows_before,
-                        removal.rows_before - removal.rows,
-                    )
-                    for removal in removals
-                ],
-            )
+            record_pruned(workspace, [_record(workspace, removal) for removal in removals])
+        small = repeated(path for dataset in DATASETS for path in workspace.dataset_files(dataset))
         for removal in removals:
             if removal.rows == removal.rows_before:
+                for path in (path for path, merged in small.items() if merged == removal.path):
+                    remove_committed(path)  # first, or it would count again
                 remove_committed(removal.path)
             else:
                 rewrite_without(workspace, removal.path, removal.ids or ())
@@ -97,7 +97,7 @@ def prune(workspace: Workspace, config: Config, request: PruneRequest) -> list[R
 def _whole_files(workspace: Workspace, dataset: str, key: str, names: Iterable[str]) -> Iterator[Removal]:
     for name in names:
         folder = workspace.root / dataset / f"{key}={name}"
-        files = [path for path in workspace.dataset_files(dataset) if folder in path.parents]
+        files = [path for path in counting(workspace.dataset_files(dataset)) if folder in path.parents]
         if not files:
             stored = sorted(path.name.partition("=")[2] for path in (workspace.root / dataset).glob(f"{key}=*"))
             raise UsageError(
@@ -127,6 +127,25 @@ def _withdrawn(workspace: Workspace, config: Config) -> Iterator[Removal]:
                 path, rows = Path(name), _rows(Path(name))
                 share = path.stat().st_size * len(ids) // rows
                 yield Removal(path, f"{dataset} of withdrawn photos", rows, len(ids), share, tuple(ids))
+
+
+def _wait_for_merged(workspace: Workspace) -> None:
+    """Wait until what was merged a moment ago counts for queries too, so that they name the files that rows go from."""
+    names = [parse_name(path.name) for dataset in DATASETS for path in workspace.dataset_files(dataset)]
+    last = max((name.since for name in names if name is not None and name.since is not None), default=None)
+    while last is not None and last > utc_now():
+        time.sleep(0.1)
+
+
+def _record(workspace: Workspace, removal: Removal) -> PrunedFile:
+    file, after = str(removal.path.relative_to(workspace.root)), removal.rows_before - removal.rows
+    merged = json.loads(read_file_metadata(removal.path).get("merged", "{}"))
+    runs: Counter[str] = Counter()
+    for table in read_row_groups(removal.path, ["gridimage_id", "run_id"]) if merged else ():
+        ids = table["gridimage_id"] if removal.ids is None else pa.array(removal.ids, pa.int64())
+        going = table.filter(pc.is_in(table["gridimage_id"], value_set=ids))
+        runs.update({row["values"]: row["counts"] for row in going["run_id"].value_counts().to_pylist()})
+    return PrunedFile(file, removal.rows_before, after, dict(runs), merged)
 
 
 def _rows(path: Path) -> int:

@@ -6,10 +6,12 @@ made again from their files, the views are rebuilt, staged leftovers removed. It
 again.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
+from geotag_batch.committed import repeated
 from geotag_batch.config import Config
 from geotag_batch.run.check_counts import missing_rows
 from geotag_batch.run.check_file import Checked
@@ -83,8 +85,18 @@ def _outermost(broken: dict[Path, list[str]]) -> list[Path]:
 
 
 def _entry(findings: Findings, path: Path) -> QuarantinedFile:
+    file, why = findings.below(path), tuple(findings.broken[path])
     checked = findings.checked.get(path)
-    return QuarantinedFile(findings.below(path), checked.rows if checked else None, tuple(findings.broken[path]))
+    if checked is None:
+        return QuarantinedFile(file, None, why)
+    if not checked.merged:
+        return QuarantinedFile(file, checked.rows, why)
+    still_there: Counter[str] = Counter()
+    for small, merged in repeated(findings.checked).items():
+        if merged == path:
+            still_there.update(findings.checked[small].runs)
+    lost = Counter(checked.runs) - still_there
+    return QuarantinedFile(file, checked.rows, why, dict(lost), dict(checked.merged))
 
 
 def _mend_records(findings: Findings, done: Repair) -> None:
@@ -103,12 +115,13 @@ def _record_from_files(findings: Findings, run_id: str, now: datetime) -> RunRec
     rows = {"embeddings": 0, "failures": 0, "predictions": 0}
     owners: dict[str, str] = {}
     chunks: set[str] = set()
-    for path, checked in findings.checked.items():
-        if checked.run_id == run_id:
+    for path in findings.counting:
+        checked = findings.checked[path]
+        if run_id in checked.runs:
             dataset, folder = findings.below(path).split("/")[:2]
-            rows[dataset] += checked.rows or 0
+            rows[dataset] += checked.runs[run_id]
             owners[dataset] = folder.partition("=")[2]
-            chunks.add(path.name)
+            chunks.update(name for name in (*checked.merged, path.name) if "_" not in name and run_id in name)
     photos = rows["failures"] + (rows["predictions"] if "predictions" in owners else rows["embeddings"])
     return RunRecord(
         run_id=run_id,

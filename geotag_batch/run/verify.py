@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
+from geotag_batch.committed import repeated
 from geotag_batch.duck import Connection, DuckError, connect, dataset_relation, execute_file, raise_store_error
 from geotag_batch.errors import HeadError, StorageError
 from geotag_batch.locations import location
@@ -66,10 +67,17 @@ def _check_files(findings: Findings, known: Mapping[Path, Checked]) -> None:
     for dataset in DATASETS:
         for path in findings.workspace.dataset_files(dataset):
             checked = known.get(path) or check_file(findings.workspace, dataset, path)
+            if checked.problems and not (path.exists() or path.is_symlink()):
+                continue  # removed meanwhile: it was merged into another one
             findings.checked[path] = checked
-            report.rows[dataset] = report.rows.get(dataset, 0) + (checked.rows or 0)
             for what in checked.problems:
                 findings.add_broken(path, what)
+    for path in findings.counting:
+        dataset = findings.below(path).partition("/")[0]
+        report.rows[dataset] = report.rows.get(dataset, 0) + (findings.checked[path].rows or 0)
+    for path, merged in repeated(findings.checked).items():
+        if path.name not in findings.checked[merged].merged and merged not in findings.broken:
+            findings.add_broken(path, f"is hidden by {merged.name}, which does not have its rows")
     report.files = len(findings.checked)
     weights: defaultdict[str, Counter[str]] = defaultdict(Counter)  # encoder's folder -> files of each weights
     for path, checked in findings.checked.items():

@@ -4,9 +4,10 @@ A crash between two of them costs at most repeating the cheap part: embeddings w
 next run, failures without predictions stand as they are. A prediction is never there without its embedding.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,8 +28,10 @@ __all__ = [
     "commit_chunk",
     "publish_parquet",
     "read_file_metadata",
+    "read_row_groups",
     "rewrite_without",
     "stored_weights",
+    "write_row_groups",
     "write_table",
 ]
 
@@ -122,33 +125,58 @@ def publish_parquet(table: pa.Table, metadata: dict[bytes, bytes], final: Path, 
 
 def rewrite_without(workspace: Workspace, path: Path, ids: Collection[int]) -> None:
     """Replace a committed file by one without the rows of `ids`, its metadata kept. Raises StorageError."""
-    try:
-        table = open_parquet(path).read()
-    except (OSError, pa.ArrowException) as error:
-        raise StorageError(f"{path}: cannot be read: {error}", hint="run `geotag verify`") from error
-    gone = pc.is_in(table["gridimage_id"], value_set=pa.array(ids, pa.int64()))
-    left = table.filter(pc.invert(gone))
+    going = pa.array(ids, pa.int64())
+
+    def left() -> Iterator[pa.Table]:
+        for table in read_row_groups(path):
+            yield table.filter(pc.invert(pc.is_in(table["gridimage_id"], value_set=going)))
 
     def write(staged: Path) -> None:
-        _write_parquet(left, staged)
+        write_row_groups(left(), _schema(path), staged)
         add_sums(workspace, path.stem, [(path, _sha256(staged))])  # before it replaces the file, not after
 
     publish(write, path, workspace.staging, replace=True)
 
 
+def read_row_groups(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """Yield a committed file's row groups, which are small enough for memory. Raises StorageError naming the file."""
+    try:
+        with open_parquet(path) as file:
+            for group in range(file.num_row_groups):
+                yield file.read_row_group(group, columns=columns)
+    except (OSError, pa.ArrowException) as error:
+        raise StorageError(f"{path}: cannot be read: {error}", hint="run `geotag verify`") from error
+
+
+def write_row_groups(tables: Iterable[pa.Table], schema: pa.Schema, path: Path) -> int:
+    """Write `tables` as the row groups of one file of `schema`, which has the metadata, and return how many rows."""
+    rows = 0
+    with pq.ParquetWriter(path, schema, **_parquet_options(schema)) as writer:
+        for table in tables:
+            writer.write_table(table, row_group_size=max(1, table.num_rows))
+            rows += table.num_rows
+    _check_rows(path, rows)
+    return rows
+
+
 def _write_parquet(table: pa.Table, path: Path) -> None:
-    pq.write_table(
-        table,
-        path,
-        compression="zstd",
-        compression_level=1,  # vectors hardly compress; higher levels only cost time
-        use_dictionary=_dictionary_columns(table),
-        write_page_checksum=True,
-        row_group_size=1 << 20,
-    )
+    pq.write_table(table, path, **_parquet_options(table.schema), row_group_size=1 << 20)
+    _check_rows(path, table.num_rows)
+
+
+def _check_rows(path: Path, rows: int) -> None:
     written = pq.ParquetFile(path).metadata.num_rows
-    if written != table.num_rows:
-        raise StorageError(f"{path}: {written} rows were written instead of {table.num_rows}")
+    if written != rows:
+        raise StorageError(f"{path}: {written} rows were written instead of {rows}")
+
+
+def _parquet_options(schema: pa.Schema) -> dict[str, Any]:
+    return {
+        "compression": "zstd",
+        "compression_level": 1,  # vectors hardly compress; higher levels only cost time
+        "use_dictionary": _dictionary_columns(schema),
+        "write_page_checksum": True,
+    }
 
 
 def _sha256(path: Path) -> str:
@@ -158,18 +186,22 @@ def _sha256(path: Path) -> str:
         raise StorageError(f"{path}: cannot be read: {error}", hint="run `geotag verify`") from error
 
 
-def _dictionary_columns(table: pa.Table) -> list[str]:
+def _dictionary_columns(schema: pa.Schema) -> list[str]:
     repetitive = ("run_id", "policy_id", "precision", "top_tag", "encoder_id", "head", "stage", "error_class")
-    return [name for name in table.column_names if name in repetitive] + ["tags.list.element"]
+    return [name for name in schema.names if name in repetitive] + ["tags.list.element"]
 
 
 def read_file_metadata(path: Path) -> Mapping[str, str]:
     """Return the ``geotag.`` metadata of a committed file, without the prefix. Raises StorageError if unreadable."""
+    raw = _schema(path).metadata or {}
+    return {key.decode().removeprefix("geotag."): value.decode() for key, value in raw.items() if b"geotag." in key}
+
+
+def _schema(path: Path) -> pa.Schema:
     try:
-        raw = read_parquet_schema(path).metadata or {}
+        return read_parquet_schema(path)
     except (OSError, pa.ArrowException) as error:
         raise StorageError(f"{path}: cannot be read: {error}", hint="run `geotag verify`") from error
-    return {key.decode().removeprefix("geotag."): value.decode() for key, value in raw.items() if b"geotag." in key}
 
 
 def stored_weights(workspace: Workspace, encoder_id: str) -> str | None:

@@ -7,7 +7,7 @@ only unfinished: a file that still has its rows has not been pruned.
 import json
 import secrets
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from geotag_batch.atomic import write_bytes
@@ -20,11 +20,16 @@ __all__ = ["PrunedFile", "pruned_records", "read_pruned", "record_pruned"]
 
 @dataclass(frozen=True, slots=True)
 class PrunedFile:
-    """One committed file that lost rows: its path below the workspace, and its rows before and after."""
+    """One committed file that lost rows: its path below the workspace, and its rows before and after.
+
+    Of a merged file, `runs` are the rows that it lost by run_id, and `merged` the rows of each file in it.
+    """
 
     file: str
     rows_before: int
     rows_after: int
+    runs: dict[str, int] = field(default_factory=dict)
+    merged: dict[str, int] = field(default_factory=dict)
 
 
 def record_pruned(workspace: Workspace, files: Iterable[PrunedFile]) -> Path:

@@ -29,11 +29,16 @@ _RECORD = "quarantine.json"
 
 @dataclass(frozen=True, slots=True)
 class QuarantinedFile:
-    """One file or folder that was set aside: its path below the workspace, its rows (None: not known), and why."""
+    """One file or folder that was set aside: its path below the workspace, its rows (None: not known), and why.
+
+    Of a merged file, `runs` are the rows by run_id that are in no other file, and `merged` the rows of each file in it.
+    """
 
     file: str
     rows: int | None
     why: tuple[str, ...]
+    runs: dict[str, int] = field(default_factory=dict)
+    merged: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +104,10 @@ def _file(entry: Mapping[str, object]) -> QuarantinedFile:
     rows, why = entry["rows"], entry["why"]
     if not isinstance(rows, int | None) or not isinstance(why, list):
         raise TypeError(f"{entry['file']}: rows should be a number or null, why a list")
-    return QuarantinedFile(str(entry["file"]), rows, tuple(map(str, why)))
+    runs, merged = entry.get("runs", {}), entry.get("merged", {})
+    if not isinstance(runs, dict) or not isinstance(merged, dict):
+        raise TypeError(f"{entry['file']}: runs and merged should be objects")
+    return QuarantinedFile(str(entry["file"]), rows, tuple(map(str, why)), runs, merged)
 
 
 def _missing(entry: Mapping[str, object]) -> MissingRows:

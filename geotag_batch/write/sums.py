@@ -10,11 +10,11 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from geotag_batch.atomic import write_bytes
+from geotag_batch.atomic import remove_committed, write_bytes
 from geotag_batch.errors import StorageError
 from geotag_batch.workspace import Workspace
 
-__all__ = ["add_sums", "file_sha256", "matches_sum", "read_sums", "sums_file"]
+__all__ = ["add_sums", "file_sha256", "matches_sum", "read_sums", "remove_idle_sums", "sums_file"]
 
 _LINE = re.compile(r"([0-9a-f]{64})  ([^\n]+)")
 
@@ -41,6 +41,17 @@ def add_sums(workspace: Workspace, chunk: str, sums: Iterable[tuple[Path, str]])
 def sums_file(workspace: Workspace, path: Path) -> Path:
     """Return where the sum of a committed file is recorded."""
     return workspace.sums / f"{path.stem}.sha256"
+
+
+def remove_idle_sums(workspace: Workspace, names: Iterable[str]) -> None:
+    """Remove the sums of committed files of these names, if nothing that they speak of is there any more.
+
+    Raises StorageError if one cannot be read or removed.
+    """
+    for name in sorted(set(names)):
+        recorded = sums_file(workspace, Path(name))
+        if recorded.exists() and not any((workspace.root / file).exists() for file, _ in read_sums(recorded)):
+            remove_committed(recorded)
 
 
 def read_sums(path: Path) -> list[tuple[str, str]]:

@@ -42,6 +42,7 @@ def _rows(folder: Path, bed: Bed, longer: Bed) -> list[Callable[[], Row]]:
         partial(kills.kill_at_calls, bed, every=6),
         partial(kills.prune_killed, bed),
         partial(commands.commands_killed, bed),
+        partial(kills.compact_killed, bed),
         partial(cuts.power_cuts, bed),
         partial(cuts.trace_order, bed),
         partial(disk.fsync_fails, bed),
@@ -52,6 +53,7 @@ def _rows(folder: Path, bed: Bed, longer: Bed) -> list[Callable[[], Row]]:
         partial(company.two_runs, longer, rounds=20),
         partial(company.lock_holder_killed, longer, rounds=10),
         partial(company.readers, folder / "readers", chunks=1000, count=4),
+        partial(company.compacted_under_readers, folder / "merged", files=500, count=4, seconds=5),
         partial(moments.signals, longer, rounds=4, seed=1),
         partial(moments.clock_jumps, bed, moments.CLOCKS),
     ]

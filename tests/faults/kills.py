@@ -9,13 +9,16 @@ from pathlib import Path
 
 import duckdb
 
+from geotag_batch.config import load_config
+from geotag_batch.run.check_file import DATASETS
+from geotag_batch.run.compact import CompactRequest, compact
 from geotag_batch.run.verify import verify
 from tests.faults import strace
 from tests.faults.invariants import Tally
 from tests.faults.row import Row, row
 from tests.faults.trial import Bed, Trial
 
-__all__ = ["grown_archive", "kill_at_calls", "kill_at_steps", "prune_killed"]
+__all__ = ["compact_killed", "grown_archive", "kill_at_calls", "kill_at_steps", "prune_killed"]
 
 _CALLS = ("write", "pwrite64", "fsync", "fdatasync", "rename", "unlink", "mkdir", "rmdir", "ftruncate")
 
@@ -83,6 +86,36 @@ def prune_killed(bed: Bed, every: int = 1) -> Row:
             if code == 0:
                 break
     return made
+
+
+def compact_killed(bed: Bed, every: int = 1) -> Row:
+    """Kill `geotag compact`, which has files to remove and files to merge, at each announced step; then finish it."""
+    with row("compact killed", f"SIGKILL at the k-th step of geotag compact, k from 1 by {every} until clean") as made:
+        for step in range(1, 10_000, every):
+            with bed.trial() as trial:
+                trial.finish()
+                config = load_config(trial.workspace, {})
+                compact(trial.workspace, config, CompactRequest(10, margin=-1))
+                again = ("compact", "--target-rows", "100", "--margin", "0", "--grace", "0")
+                code = trial.run(*again, command=trial.faulty("kill-at", step, trial.workspace.root)).returncode
+                tally = trial.inspect(complete=True)
+                left = _files(trial)
+                while left != [1, 1, 1]:  # remove, merge, remove; nobody is reading
+                    before = left
+                    compact(trial.workspace, config, CompactRequest(100, margin=-1, grace=-60))
+                    left = _files(trial)
+                    if left == before:
+                        break
+                tally.add(trial.inspect(complete=True))
+                tally.expect(code in (0, -9) and left == [1, 1, 1], f"ended with {code}, {left} files are left")
+                made.case(tally, f"step {step}")
+            if code == 0:
+                break
+    return made
+
+
+def _files(trial: Trial) -> list[int]:
+    return [len(list(trial.workspace.dataset_files(dataset))) for dataset in DATASETS]
 
 
 def _withdraw(trial: Trial, photos: tuple[int, ...]) -> None:

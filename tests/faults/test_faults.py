@@ -36,6 +36,10 @@ def test_the_other_commands_that_are_killed_are_finished_by_doing_them_again(bed
     check(commands.commands_killed(bed, every=15, first=1))
 
 
+def test_a_compaction_that_is_killed_is_finished_by_doing_it_again(bed: Bed) -> None:
+    check(kills.compact_killed(bed, every=150))
+
+
 def test_after_a_power_cut_every_disk_that_may_be_left_is_completed(bed: Bed) -> None:
     check(cuts.power_cuts(bed))
 
@@ -70,6 +74,10 @@ def test_after_the_holder_of_the_lock_is_killed_the_next_run_works(bed: Bed) -> 
 
 def test_readers_of_the_views_meet_no_error_while_chunks_commit(tmp_path: Path) -> None:
     check(company.readers(tmp_path, chunks=25, count=2))
+
+
+def test_readers_of_the_views_see_no_change_while_files_are_merged(tmp_path: Path) -> None:
+    check(company.compacted_under_readers(tmp_path, files=8, count=2, seconds=1))
 
 
 def test_signals_stop_a_run_soon_and_cleanly(bed: Bed) -> None:

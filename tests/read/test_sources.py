@@ -35,7 +35,7 @@ def test_the_root_decides_between_folder_and_server(tmp_path: Path) -> None:
         assert isinstance(open_source(ImagesConfig(root=root), tmp_path), HttpSource)
 
 
-@pytest.mark.parametrize("root", ["s3://bucket/images", "ftp://example.org", "http://", "http://[::1", "file:///srv"])
+@pytest.mark.parametrize("root", ["gs://bucket/images", "ftp://example.org", "http://", "http://[::1", "file:///srv"])
 def test_a_root_of_another_kind_is_a_configuration_error(root: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
         open_source(ImagesConfig(root=root), tmp_path)

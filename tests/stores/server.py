@@ -19,11 +19,11 @@ SECRET = "planted-secret-0123456789/abcdefghijklmnop"
 
 _SCRIPT = """
 import sys
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.moto_server.werkzeug_app import create_backend_app
 from werkzeug.serving import make_server, WSGIRequestHandler
 WSGIRequestHandler.protocol_version = "HTTP/1.1"
 WSGIRequestHandler.log = lambda *_: None
-server = make_server("127.0.0.1", int(sys.argv[1]), DomainDispatcherApplication(create_backend_app), threaded=True)
+server = make_server("127.0.0.1", int(sys.argv[1]), create_backend_app("s3"), threaded=True)
 import threading
 threading.Thread(target=server.serve_forever, daemon=True).start()
 sys.stdin.read()  # ends with whoever started it

@@ -65,6 +65,7 @@ def test_a_path_in_a_store_reads_like_one_in_a_folder(bucket: str, server: Serve
     def seen(root: Path) -> list[object]:
         globs = [root.glob(each) for each in ("*", "runs/*.json", "p/head=*/d=*/[a-z]*.parquet", "runs/3*", "q/*")]
         found: list[object] = [sorted(str(path.relative_to(root)) for path in each) for each in globs]
+        found += [sorted(path.name for path in root.iterdir())]
         found += [sorted(path.name for path in (root / "p").rglob("*") if not path.is_dir())]
         found += [
             [(root / each).exists(), (root / each).is_file(), (root / each).is_dir()] for each in ("p", "r", "p/y")
