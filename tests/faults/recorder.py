@@ -21,6 +21,7 @@ class Recorder:
         self._log = log.open("w", encoding="utf-8")
         self._names: dict[int, dict[str, int]] = {}
         self._stamps: dict[int, tuple[int, int]] = {}
+        self._held: set[int] = set()
         self.turn = threading.RLock()
         self._looking = False
         self._write("folder", root.stat().st_ino)
@@ -67,6 +68,7 @@ class Recorder:
             try:
                 status = entry.stat(follow_symlinks=False)
                 found[entry.name] = status.st_ino
+                self._hold(entry.path, status.st_ino)
                 if entry.is_dir(follow_symlinks=False):
                     if status.st_ino not in self._names and status.st_ino not in names:
                         self._write("folder", status.st_ino)
@@ -76,6 +78,12 @@ class Recorder:
                     self._write("bytes", status.st_ino, data=Path(entry.path).read_bytes().hex())
             except FileNotFoundError:
                 found.pop(entry.name, None)
+
+    def _hold(self, path: str, inode: int) -> None:
+        """Keep what was seen open to the end: the number of what is gone must not be another file's, or folder's."""
+        if inode not in self._held:
+            os.open(path, os.O_PATH | os.O_NOFOLLOW)
+            self._held.add(inode)
 
     def _compare(self, names: dict[int, dict[str, int]]) -> None:
         for inode, now in names.items():
