@@ -29,8 +29,14 @@ def test_labels_go_to_a_file_and_the_summary_to_standard_error(geotag: Geotag, w
     assert "labels.csv: what has changed by head current-" in told
     assert geotag("export labels", str(out), "--since", "2026-01-02T00:00:30Z")[0] == 0
     assert geotag("export labels", str(out), "--since", "20260102T000000Z-bbbb")[0] == 0
-    for words in (["labels.txt"], [str(out), "--since", "yesterday"], [str(out), "--since", "20260102Z-bbbb"]):
-        assert geotag("export labels", *words)[0] == 2
+    for words, why in (
+        (["labels.txt"], "does not say what to write"),
+        ([str(out), "--since", "yesterday"], "neither last, nor a run_id, nor a time"),
+        ([str(out), "--since", "20260102Z-bbbb"], "neither last, nor a run_id, nor a time"),
+        ([str(out), "--min-score", "nan"], "nan is no number"),  # over which no score is: the site would lose all
+    ):
+        code, _, told = geotag("export labels", *words)
+        assert (code, why in told) == (2, True), told
 
 
 def test_vectors_go_out_and_in_and_what_was_refused_is_told(geotag: Geotag, workspace: Workspace) -> None:

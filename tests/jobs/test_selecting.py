@@ -14,6 +14,7 @@ from jobs.selecting import job_of
         (["--force", "--redo-before", "2026-01-01"], "give one of the two"),
         (["--reembed"], "--reembed goes with --force or --redo-before"),
         (["--until", "06:30", "--max-minutes", "5"], "give one of --until and --max-minutes"),
+        (["--max-minutes", "nan"], "nan is no number"),
         (["--until", "25:99"], "is not a time of day like 06:30"),
         (["--redo-before", "yesterday"], "is not a time like 2026-11-23T04:00"),
         (["--limit", "0"], "0 is not in the range x>=1"),
