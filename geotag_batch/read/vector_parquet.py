@@ -81,7 +81,7 @@ class _Rows:
 
     def __init__(self, rows: pa.RecordBatch, first: int, expected: Expected, refuse: Refuse) -> None:
         self._rows, self._first, self._expected, self._refuse = rows, first, expected, refuse
-        self._ids = rows.column("gridimage_id").cast(pa.int64(), safe=True)
+        self._ids = rows.column("gridimage_id").cast(pa.int64(), safe=False)  # beyond int64 they become negative
         self._faults: dict[int, str] = {}
         self._texts = {
             name: rows.column(name).cast(pa.string()).to_pylist() for name in _TEXTS if name in rows.schema.names

@@ -48,9 +48,11 @@ def test_vectors_go_out_and_in_and_what_was_refused_is_told(geotag: Geotag, work
         file.write("nonsense\n")
     code, shown, _ = geotag("embeddings import", str(out))
     assert code == 0
-    assert "done; encoder encoder-1\n  14 vectors of 7 photos: 0 taken, 14 stored already, 0 other than stored" in shown
+    assert shown.startswith("nothing committed: done; encoder encoder-1\n")
+    assert "  14 vectors of 7 photos: 0 taken, 14 stored already, 0 other than stored" in shown
     assert "2 refused: the catalogue has no such photo\n  1 refused: is not valid JSON\n" in shown
     assert "refused lines: rejected/embeddings-" in shown
     assert geotag("embeddings import", str(out), "--encoder", "encoder-9")[0] == 2
-    assert geotag("embeddings import", str(workspace.root / "none.jsonl"))[0] == 4
+    code, _, told = geotag("embeddings import", str(workspace.root / "none.jsonl"))
+    assert (code, "none.jsonl' does not exist" in told) == (2, True)
     assert geotag("embeddings export", str(out), "--encoder", "openai")[0] == 2
