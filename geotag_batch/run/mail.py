@@ -9,7 +9,7 @@ from datetime import datetime
 
 from geotag_batch.errors import InputError, StorageError
 from geotag_batch.printable import one_line
-from geotag_batch.run.ending import REASONS, as_it_is, reason_of
+from geotag_batch.run.ending import REASONS, advice_of, as_it_is, reason_of
 from geotag_batch.run.lock import is_locked
 from geotag_batch.run.plan import bytes_for
 from geotag_batch.run.report import command_that_goes_on, duration
@@ -83,7 +83,7 @@ def mail_text(workspace: Workspace, record: RunRecord, hint: str | None, trouble
     for number, trouble in enumerate(troubles):
         lines += ["", *(["What needs a look"] if not number else []), *_wrapped(trouble)]
     if reason:
-        advice = hint[:1].upper() + hint[1:].rstrip(".") + "." if hint else REASONS[reason].advice
+        advice = hint[:1].upper() + hint[1:].rstrip(".") + "." if hint else advice_of(record)
         lines += ["", "What to do next", *_wrapped(advice)]
     if reason and reason != "done" and record.run_id:
         words = command_that_goes_on(record)

@@ -107,7 +107,9 @@ def examine_runs(workspace: Workspace) -> Iterator[Check]:
     if not records:
         yield ok("runs", "none yet")
     elif records[-1].run_id in killed:
-        to_do = "look for the cause (journalctl -k); the next run goes on, `geotag verify --repair` marks it"
+        to_do = (
+            "look for the cause (journalctl -k); `geotag report` says how to go on, `geotag verify --repair` marks it"
+        )
         yield warning("runs", f"the last one, {records[-1].run_id}, was killed", to_do)
     elif records[-1].status == "failed":
         last = records[-1]
