@@ -12,7 +12,7 @@ from geotag_batch.errors import UsageError
 from geotag_batch.predict.head import current_head_info
 from geotag_batch.run.stored_range import StoredRange, StoredRanges
 from geotag_batch.run.tables import vector_column
-from geotag_batch.run.vector_encoder import known_length, named_encoder, stored_encoders
+from geotag_batch.run.vector_encoder import known_length, named_encoder
 from geotag_batch.workspace import Workspace
 from geotag_batch.write.table_file import TableSink, destination, write_tables
 
@@ -64,7 +64,7 @@ def export_embeddings(
 
 
 def _chosen_encoder(workspace: Workspace, config: Config, encoder: str | None) -> str:
-    stored = stored_encoders(workspace)
+    stored = list(workspace.encoders())
     if encoder is None and len(stored) == 1:
         return stored[0]
     if encoder is None and config.head.current is not None:

@@ -15,7 +15,7 @@ from geotag_batch.run.plan import bytes_for
 from geotag_batch.run.report import command_that_goes_on, duration
 from geotag_batch.schema import error_classes
 from geotag_batch.workspace import Workspace
-from geotag_batch.write.runs import RunRecord, is_run_id, read_run_record
+from geotag_batch.write.runs import RunRecord, is_run_id, read_run_record, run_ids
 
 __all__ = ["mail_text", "report_run", "troubles_of"]
 
@@ -28,7 +28,7 @@ def report_run(workspace: Workspace, run_id: str | None, *, only_trouble: bool =
 
     Raises InputError if there is no such run, StorageError if its record cannot be read.
     """
-    known = _run_ids(workspace)
+    known = run_ids(workspace)
     if run_id is not None and not (is_run_id(run_id) and run_id in known):
         raise InputError(f"{workspace.root} has no run {run_id}", hint="`geotag status` lists the last runs")
     if not known:
@@ -42,7 +42,7 @@ def report_run(workspace: Workspace, run_id: str | None, *, only_trouble: bool =
 def troubles_of(workspace: Workspace, record: RunRecord) -> list[str]:
     """Return, in sentences, what needs a person although the run's own exit code does not say so."""
     troubles = []
-    before = [run_id for run_id in _run_ids(workspace) if not record.run_id or run_id < record.run_id]
+    before = [run_id for run_id in run_ids(workspace) if not record.run_id or run_id < record.run_id]
     try:
         last = read_run_record(workspace, before[-1]) if before else None
     except StorageError as error:
@@ -158,7 +158,3 @@ def _command(words: Sequence[str]) -> list[str]:
 
 def _time(time: datetime) -> str:
     return f"{time:%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _run_ids(workspace: Workspace) -> list[str]:
-    return sorted(path.stem for path in workspace.runs.glob("[0-9]*Z-*.json"))

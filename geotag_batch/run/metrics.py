@@ -23,7 +23,7 @@ from geotag_batch.run.lock import is_locked
 from geotag_batch.run.status import Status
 from geotag_batch.schema import error_classes
 from geotag_batch.workspace import Workspace
-from geotag_batch.write.runs import RunRecord, read_run_record, utc_now
+from geotag_batch.write.runs import RunRecord, read_run_record, run_ids, utc_now
 
 __all__ = ["RunMetrics", "write_status_metrics"]
 
@@ -157,9 +157,9 @@ def _by_class(counts: Mapping[str, int]) -> dict[str, int]:
 def _records(workspace: Workspace) -> Iterator[RunRecord]:
     """Yield the run records that can be read; where one cannot, the run itself refuses to start and says so."""
     busy = is_locked(workspace)
-    for path in sorted(workspace.runs.glob("[0-9]*Z-*.json")):
+    for run_id in run_ids(workspace):
         try:
-            yield as_it_is(read_run_record(workspace, path.stem), busy=busy)
+            yield as_it_is(read_run_record(workspace, run_id), busy=busy)
         except StorageError:
             continue
 
