@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from geotag_batch.config import Config
 from geotag_batch.encode.identity import OPENAI_ENCODER_ID
-from geotag_batch.errors import EncoderError, HeadError, UsageError
+from geotag_batch.errors import EncoderError, HeadError, InputError, UsageError
 from geotag_batch.predict.head import current_head_info, list_heads
 from geotag_batch.read.stored import vector_length
 from geotag_batch.read.vector_spool import VectorSpool, read_spooled
@@ -18,7 +18,7 @@ from geotag_batch.run.canary import LEAST_SPREAD, REFUSED
 from geotag_batch.run.stored_range import StoredRanges
 from geotag_batch.workspace import Workspace
 
-__all__ = ["known_length", "named_encoder", "refuse_other_encoder"]
+__all__ = ["known_length", "named_encoder", "refuse_other_encoder", "require_embeddings"]
 
 _OPENAI_DIM = 512
 _COMPARED = 64  # photos; of one encoder some may differ, for their images have changed since
@@ -40,6 +40,17 @@ def named_encoder(workspace: Workspace, config: Config, name: str) -> str:
             hint=f"import the head first, or name one of: openai, head, {', '.join(known)}",
         )
     return name
+
+
+def require_embeddings(workspace: Workspace) -> list[str]:
+    """Return the encoders that embeddings are stored of. Raises InputError if there are none."""
+    stored = list(workspace.encoders())
+    if not stored:
+        raise InputError(
+            f"nothing is embedded in {workspace.root}",
+            hint="run `geotag backfill`, `geotag embed` or `geotag embeddings import` first",
+        )
+    return stored
 
 
 def known_length(workspace: Workspace, encoder_id: str) -> int | None:

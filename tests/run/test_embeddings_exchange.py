@@ -220,6 +220,12 @@ def test_each_line_that_cannot_be_used_is_rejected_with_its_reason_and_costs_its
     assert clean(photos)
 
 
+def test_where_nothing_is_embedded_there_is_nothing_to_export(photos: Workspace) -> None:
+    for encoder in (None, "openai"):
+        with pytest.raises(InputError, match="nothing is embedded in"):
+            export_embeddings(photos, load_config(photos, {}), str(photos.root / "out.jsonl"), encoder=encoder)
+
+
 def test_files_without_a_vector_are_an_error(photos: Workspace) -> None:
     table = pa.table(
         {"gridimage_id": pa.array([], pa.int64()), "image_embedding": pa.array([], pa.list_(pa.float32()))}
