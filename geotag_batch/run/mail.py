@@ -1,7 +1,6 @@
 """A run told as the text of a mail: what was done, what failed and why, what to do next, how to go on."""
 
 import shlex
-import shutil
 import socket
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -11,7 +10,7 @@ from geotag_batch.errors import InputError, StorageError
 from geotag_batch.printable import one_line
 from geotag_batch.run.ending import REASONS, advice_of, as_it_is, reason_of
 from geotag_batch.run.lock import is_locked
-from geotag_batch.run.plan import bytes_for
+from geotag_batch.run.plan import bytes_for, free_bytes
 from geotag_batch.run.report import command_that_goes_on, duration
 from geotag_batch.schema import error_classes
 from geotag_batch.workspace import Workspace
@@ -54,10 +53,10 @@ def troubles_of(workspace: Workspace, record: RunRecord) -> list[str]:
             "memory, a power cut, or somebody. What it had committed is good. `geotag verify --repair` marks it as "
             "interrupted."
         )
-    left, free = record.pending - record.photos, shutil.disk_usage(workspace.root).free
+    left, free = record.pending - record.photos, free_bytes(workspace)
     embedded = left * record.embedded // record.photos if record.photos else left
     needed = bytes_for(embedded=max(embedded, 0), predicted=left if record.head else 0)
-    if left > 0 and needed > free:
+    if left > 0 and free is not None and needed > free:
         troubles.append(
             f"The {left:,} photos that are left need about {needed / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free: "
             "the next run would refuse to start. Free space, or `geotag prune` what is not needed."

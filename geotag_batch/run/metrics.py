@@ -4,7 +4,6 @@ Gauges tell of the last run of a command, counters of all its runs on record. La
 the class of a failure, the stage of the work; only heads and encoders add one for each that is stored.
 """
 
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from geotag_batch.errors import StorageError
 from geotag_batch.printable import printable
 from geotag_batch.run.ending import REASONS, as_it_is, reason_of
 from geotag_batch.run.lock import is_locked
+from geotag_batch.run.plan import free_bytes
 from geotag_batch.run.status import Status
 from geotag_batch.schema import error_classes
 from geotag_batch.workspace import Workspace
@@ -107,7 +107,7 @@ def write_status_metrics(workspace: Workspace, status: Status, path: Path) -> No
     doc = "Photos with a current failure that is not tried again by itself."
     add_each("geotag_archive_permanently_failed_photos", doc, "error_class", _by_class(permanent))
     add("geotag_archive_decided_tags", "Tags that people have decided on.", status.decided.decisions)
-    add("geotag_archive_disk_free_bytes", "Free on the workspace's disk.", shutil.disk_usage(workspace.root).free)
+    add("geotag_archive_disk_free_bytes", "Free on the workspace's disk; absent in a bucket.", free_bytes(workspace))
     families.write(path)
 
 
