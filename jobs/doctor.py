@@ -16,6 +16,7 @@ from .say import say
     "-C",
     "--workspace",
     "folder",
+    metavar="FOLDER",
     envvar="GEOTAG_WORKSPACE",
     help="The workspace's folder; without, the current one if it is one.",
 )
