@@ -45,7 +45,7 @@ def main(photos: int, folder: Path) -> None:
         ("a text", ("stone bridge over a river",)),
         ("--near", ("--like", str(_LIKE), "--near", "TQ3080", "--km", "20")),
     ):
-        found[name] = _command(workspace, name, *arguments, "--limit", str(_LIMIT), "--json")
+        found[name] = _command(workspace, name, *arguments, "--limit", str(_LIMIT), "--format", "json")
     _views(workspace, found["--like"])
     if photos <= 2_000_000:  # the plain answer needs all vectors at once
         text = FakeEncoder().encode_titles(["stone bridge over a river"])[0]

@@ -140,9 +140,16 @@ def write_elsewhere(data: bytes, final: Path) -> None:
 def publish_elsewhere(write: Callable[[Path], object], final: Path) -> None:
     """Let `write` make a file outside the workspace, staged beside it, and put it in place of what is there.
 
-    As `publish`. No lock keeps two commands from writing the same file there, so each stages in a folder of its own.
+    As `publish`. No lock keeps two commands from writing the same file there, so each stages in a folder of its own. A
+    link is followed, so that it goes on to name the file. Raises StorageError, too, for what is no file, such as a pipe
+    or /dev/null: root would have put a file in its place, for all who use it.
     """
-    final = final.absolute()
+    final = Path(os.path.realpath(final))
+    if final.exists() and not final.is_file():
+        raise StorageError(
+            f"cannot write {final}: it is there, and no file",
+            hint="name a file; - is standard output, where a command knows it",
+        )
     staging = final.parent / f".{final.name}.{os.getpid()}.staging"
     try:
         publish(write, final, staging, replace=True)

@@ -1,7 +1,6 @@
 """`geotag doctor`: whether this machine and workspace are fit for a run."""
 
 import sys
-from pathlib import Path
 
 import click
 
@@ -17,12 +16,12 @@ from .say import say
     "-C",
     "--workspace",
     "folder",
-    type=click.Path(path_type=Path),
+    metavar="FOLDER",
     envvar="GEOTAG_WORKSPACE",
     help="The workspace's folder; without, the current one if it is one.",
 )
 @format_option("text", "json")
-def command(folder: Path | None, format_: str) -> None:
+def command(folder: str | None, format_: str) -> None:
     """Look whether this machine and the workspace are fit for a run, and say what to do where they are not.
 
     Python, processor, memory, disk, file system, clock, catalogue, images, head, views, torch, weights: each is ok, a

@@ -13,6 +13,8 @@ from geotag_batch.workspace import Workspace
 from .options import configured, log_format_option, out_argument, out_format_option, workspace_option
 from .say import say
 
+_FILES = click.Path(exists=True, dir_okay=False, path_type=Path)
+
 
 @click.group()
 def command() -> None:
@@ -24,7 +26,7 @@ def command() -> None:
 
 @command.command("import")
 @workspace_option
-@click.argument("files", metavar="FILES...", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("files", metavar="FILES...", nargs=-1, required=True, type=_FILES)
 @click.option("--encoder", metavar="NAME", help="Whose vectors these are, where FILES do not say: openai, head (that "
               "of the head in use) or an encoder_id known here.")  # fmt: skip
 @click.option("--replace", is_flag=True, help="Take vectors that differ from stored ones, which stay otherwise.")
@@ -63,7 +65,8 @@ def export(workspace: Workspace, out: str, format_: str | None, encoder: str | N
 def _print_import(workspace: Workspace, done: ImportedVectors) -> None:
     record = done.record
     reason = f" ({record.stop_reason}; the same command goes on)" if record.stop_reason else ""
-    say(f"run {record.run_id}: {record.status}{reason}; encoder {record.encoder_id}")
+    name = f"run {record.run_id}" if record.chunks else "nothing committed"  # and then there is no record of the run
+    say(f"{name}: {record.status}{reason}; encoder {record.encoder_id}")
     say(f"  {done.vectors:,} vectors of {record.pending:,} photos: {done.taken:,} taken, "
         f"{done.known:,} stored already, {done.kept:,} other than stored and left")  # fmt: skip
     if done.images_only or done.titles_only:
@@ -77,4 +80,5 @@ def _print_import(workspace: Workspace, done: ImportedVectors) -> None:
         say(f"  {count:,} refused: {why}")
     if done.rejected_file:
         say(f"  refused lines: {done.rejected_file.relative_to(workspace.root)}")
-    say(f"  {record.seconds:.1f} s, {record.embedded / max(record.seconds, 1e-9):,.0f} photos/s")
+    rate = f", {record.embedded / max(record.seconds, 1e-9):,.0f} photos/s" if record.chunks else ""
+    say(f"  {record.seconds:.1f} s{rate}")

@@ -7,7 +7,7 @@ import click
 from geotag_batch.run.export_labels import ExportedLabels, LabelExport, export_labels
 from geotag_batch.workspace import Workspace
 
-from .options import configured, out_argument, out_format_option, time_type, workspace_option
+from .options import Number, configured, out_argument, out_format_option, time_type, workspace_option
 from .say import say
 
 
@@ -17,17 +17,18 @@ def command() -> None:
 
 
 def _since(ctx: click.Context, param: click.Parameter, value: str | None) -> str | datetime | None:
-    is_word = value is None or value == "last" or "Z-" in value
-    return value if is_word else time_type.convert(value, param, ctx)
+    """Return a time where `value` is one; what it is otherwise the export itself knows."""
+    try:
+        return None if value is None else time_type.convert(value, param, ctx)
+    except click.BadParameter:
+        return value
 
 
 @command.command()
 @workspace_option
 @out_argument
 @out_format_option("jsonl", "csv", "parquet")
-@click.option(
-    "--min-score", type=click.FloatRange(0, 1), default=0.2, show_default=True, help="Labels over this score."
-)
+@click.option("--min-score", type=Number(0, 1), default=0.2, show_default=True, help="Labels over this score.")
 @click.option("--since", metavar="WHEN", callback=_since, help="Only photos whose labels may have changed since: last "
               "(the last export of this kind), a run_id, or a time (UTC unless it has a zone).")  # fmt: skip
 @click.option("--remember", is_flag=True, help="Have the next --since last begin here; it does so itself.")

@@ -12,7 +12,7 @@ from geotag_batch.run.heads import HeadStatements, bundle_heads, import_head, se
 from geotag_batch.train.fit_policy import GOALS
 from geotag_batch.workspace import Workspace
 
-from .options import configured, format_option, stored_workspace_option, workspace_option
+from .options import Number, configured, format_option, stored_workspace_option, workspace_option
 from .say import say
 
 __all__ = ["command"]
@@ -129,7 +129,7 @@ def policy(workspace: Workspace, head: str, threshold: float | None, at_least_on
 @workspace_option
 @click.argument("head")
 @click.option("--goal", type=click.Choice(GOALS), required=True, help="What the policy is to be best at.")
-@click.option("--precision", type=click.FloatRange(0, 1, min_open=True), default=0.9, show_default=True,
+@click.option("--precision", type=Number(0, 1, min_open=True), default=0.9, show_default=True,
               help="With --goal precision: the least share of given tags that is right.")  # fmt: skip
 @click.option("--by-tag/--one-threshold", default=True, show_default=True, help="A threshold for each tag, or one.")
 @click.option("--at-least-one/--abstain", default=True, show_default=True, help="Without any: the best tag, or none.")

@@ -1,5 +1,6 @@
 """Options that several commands share, and how they reach the library."""
 
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -12,6 +13,7 @@ from geotag_batch.predict.features import MODALITIES
 from geotag_batch.workspace import Workspace
 
 __all__ = [
+    "Number",
     "configured",
     "format_option",
     "log_format_option",
@@ -55,6 +57,17 @@ class _Modalities(click.ParamType[tuple[str, ...]]):
 
 
 modalities_type = _Modalities()
+
+
+class Number(click.FloatRange):
+    """A number in a range. "nan" would pass any, for it is neither below nor above a bound."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401
+        """Return the number, which is finite."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is no number", param, ctx)
+        return number
 
 
 class _Time(click.ParamType[datetime]):

@@ -39,7 +39,6 @@ def _options(command: Command) -> Command:
 @click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many photos.")
 @click.option("--page", type=click.Path(dir_okay=False, path_type=Path), help="Write a page with the photos there too.")
 @format_option("table", "json")
-@click.option("--json", "format_", flag_value="json", help="The same as --format json.")
 def command(workspace: Workspace, text: str | None, like: str | None, page: Path | None, **flags: Any) -> None:  # noqa: ANN401
     """Find the photos whose stored embeddings are nearest to TEXT, or to another photo's.
 

@@ -19,7 +19,7 @@ from geotag_batch.run.watch import SUMMARIES, Watch
 from geotag_batch.workspace import Workspace
 from geotag_batch.write.runs import RunRecord
 
-from .options import configured, time_type
+from .options import Number, configured, log_format_option, time_type
 from .say import say
 
 __all__ = ["run_and_tell", "run_config", "running_options", "selecting_options", "selection_of"]
@@ -78,7 +78,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 # fmt: off
 _RUNNING = (
     click.option("--until", type=_Clock(), help="Stop at this time of day (local)."),
-    click.option("--max-minutes", type=click.FloatRange(min=0, min_open=True), help="Stop after so many minutes."),
+    click.option("--max-minutes", type=Number(min=0, min_open=True), help="Stop after so many minutes."),
     click.option("--batch-size", type=_Count(), help="Images encoded together (run.batch_size)."),
     click.option("--workers", type=_Count(), help="Decoding processes (run.workers); with --engine ray how many "
                  "workers, auto: as many as the cluster has room for."),
@@ -90,13 +90,11 @@ _RUNNING = (
     click.option("--ray-address",
                  help="With --engine ray: HOST:PORT, auto (the default) for the cluster of this machine, or "
                  "local for this machine alone."),
-    click.option("--gpus-per-worker", type=click.FloatRange(min=0),
+    click.option("--gpus-per-worker", type=Number(min=0),
                  help="With --engine ray: GPUs for each worker, 0.5 for two workers on one; none by default."),
     click.option("--cpus-per-worker", type=_Count(),
                  help="With --engine ray: cores for each worker; auto (the default) shares out each machine's."),
-    click.option(
-        "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Log lines."
-    ),
+    log_format_option,
     click.option("--log-file", type=_FILE, help="Append log lines to FILE instead of standard error."),
     click.option(
         "--metrics-file", type=_FILE, help="Keep FILE up with the run, for Prometheus (node_exporter's textfile)."

@@ -14,7 +14,7 @@ from geotag_batch.run.train import Lesson, TrainReport, train_head
 from geotag_batch.train.recipe import Recipe
 from geotag_batch.workspace import Workspace
 
-from .options import configured, modalities_type, workspace_option
+from .options import Number, configured, modalities_type, workspace_option
 from .say import say
 
 
@@ -27,9 +27,9 @@ from .say import say
 @click.option("--epochs", type=click.IntRange(min=1), help="At most so many epochs (200).")
 @click.option("--patience", type=click.IntRange(min=1), help="Stop after so many without a better one (10).")
 @click.option("--batch-size", type=click.IntRange(min=1), help="At most so many photos in a batch (4096).")
-@click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), help="By default the paper's.")
-@click.option("--weight-decay", type=click.FloatRange(min=0), help="By default the paper's.")
-@click.option("--rejected-weight", type=click.FloatRange(min=0), help="How much a tag that people rejected counts (2).")
+@click.option("--learning-rate", type=Number(min=0, min_open=True), help="By default the paper's.")
+@click.option("--weight-decay", type=Number(min=0), help="By default the paper's.")
+@click.option("--rejected-weight", type=Number(min=0), help="How much a tag that people rejected counts (2).")
 @click.option("--without-decisions", is_flag=True, help="Learn from contributors' tags alone.")
 @click.option("--max-tags", type=click.IntRange(min=1), help="Leave out photos with more tags than this (5).")
 @click.option(

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from geotag_batch.atomic import make_folder, publish, publish_folder, remove_committed, write_bytes
+from geotag_batch.atomic import (
+    make_folder,
+    publish,
+    publish_folder,
+    remove_committed,
+    write_bytes,
+    write_elsewhere,
+)
 from geotag_batch.errors import StorageError
 
 
@@ -14,6 +21,21 @@ def test_a_file_appears_whole_in_folders_that_are_made_for_it(tmp_path: Path) ->
     write_bytes(b"data", final, tmp_path / "staging")
     assert final.read_bytes() == b"data"
     assert list((tmp_path / "staging").iterdir()) == []
+
+
+def test_what_is_no_file_is_not_replaced_and_a_link_is_followed(tmp_path: Path) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    with pytest.raises(StorageError, match="it is there, and no file"):
+        write_elsewhere(b"data", pipe)
+    assert pipe.is_fifo()
+    (tmp_path / "site").mkdir()
+    link.symlink_to(Path("site", "labels.csv"))
+    for data in (b"first", b"second"):
+        write_elsewhere(data, link)
+        assert (tmp_path / "site" / "labels.csv").read_bytes() == data
+    assert link.is_symlink()
+    assert len(list((tmp_path / "site").iterdir())) == 1
 
 
 def test_a_committed_file_is_not_overwritten(tmp_path: Path) -> None:

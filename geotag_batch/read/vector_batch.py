@@ -1,7 +1,9 @@
 """Vectors on their way in: n of them with their photo and kind, each with the line it stood on."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from hashlib import md5
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,13 +11,38 @@ from numpy.typing import NDArray
 from geotag_batch.errors import InputError
 from geotag_batch.fingerprint import safe_name
 
-__all__ = ["Expected", "Refuse", "VectorBatch", "Vectors", "Vectors32"]
+__all__ = [
+    "REFUSED_HASH",
+    "REFUSED_ID",
+    "REFUSED_TYPE",
+    "Expected",
+    "Refuse",
+    "VectorBatch",
+    "Vectors",
+    "Vectors32",
+    "hash_of_title",
+    "is_title_hash",
+]
+
+REFUSED_ID = "gridimage_id is not a positive whole number"
+REFUSED_TYPE = "type is neither image nor title"
+REFUSED_HASH = "title_hash is no MD5 in hex"
 
 Refuse = Callable[[int, str, bytes], None]
 """Called with the number of a line, the reason why it is not taken, and its text."""
 
 Vectors32 = NDArray[np.float32]
 Vectors = NDArray[np.float32] | NDArray[np.float16]
+
+
+def hash_of_title(title: str) -> str:
+    """Return the hash that stands for a title wherever one is compared, as sql/exchange/titles.sql makes it."""
+    return md5(title.encode(), usedforsecurity=False).hexdigest()
+
+
+def is_title_hash(text: str) -> bool:
+    """Return whether `text` is such a hash."""
+    return re.fullmatch(r"[0-9a-f]{32}", text) is not None
 
 
 class Expected:

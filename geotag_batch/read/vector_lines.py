@@ -9,22 +9,27 @@ pyarrow's reader of JSON, and a bad line then costs nothing but itself.
 
 import binascii
 import json
-import re
 from collections.abc import Iterator
-from hashlib import md5
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from geotag_batch.read.dumps import LONGEST_LINE, read_lines
-from geotag_batch.read.vector_batch import Expected, Refuse, VectorBatch
+from geotag_batch.read.vector_batch import (
+    REFUSED_HASH,
+    REFUSED_ID,
+    REFUSED_TYPE,
+    Expected,
+    Refuse,
+    VectorBatch,
+    hash_of_title,
+    is_title_hash,
+)
 
-__all__ = ["REFUSED_ID", "read_vector_lines"]
+__all__ = ["read_vector_lines"]
 
 _BATCH = 8192  # vectors; their lines take 22 MB at 512 numbers
-REFUSED_ID = "gridimage_id is not a positive whole number"
-_MD5 = re.compile(r"[0-9a-f]{32}")
 _KINDS = {"image": False, "title": True}
 
 
@@ -104,7 +109,7 @@ def _vectors(found: dict[str, Any], expected: Expected) -> list[_Vector]:
     if "type" in found or "embedding" in found:
         kind = found.get("type")
         if not isinstance(kind, str) or kind not in _KINDS:
-            raise _Refused("type is neither image nor title")
+            raise _Refused(REFUSED_TYPE)
         given = [(_KINDS[kind], found.get("embedding"))]
     else:
         given = [(_KINDS[kind], found.get(f"{kind}_embedding")) for kind in _KINDS]
@@ -153,9 +158,9 @@ def _title_hash(found: dict[str, Any]) -> str | None:
     stated = _text(found, "title_hash")
     if stated is None:
         title = _text(found, "title")
-        return None if title is None else md5(title.encode(), usedforsecurity=False).hexdigest()
-    if not _MD5.fullmatch(stated):
-        raise _Refused("title_hash is no MD5 in hex")
+        return None if title is None else hash_of_title(title)
+    if not is_title_hash(stated):
+        raise _Refused(REFUSED_HASH)
     return stated
 
 

@@ -6,9 +6,7 @@ docs/exchange.md has the rest.
 """
 
 import json
-import re
 from collections.abc import Iterator
-from hashlib import md5
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +16,17 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from geotag_batch.errors import InputError
-from geotag_batch.read.vector_batch import Expected, Refuse, VectorBatch, Vectors32
+from geotag_batch.read.vector_batch import (
+    REFUSED_HASH,
+    REFUSED_ID,
+    REFUSED_TYPE,
+    Expected,
+    Refuse,
+    VectorBatch,
+    Vectors32,
+    hash_of_title,
+    is_title_hash,
+)
 
 __all__ = ["read_vector_parquet"]
 
@@ -81,7 +89,7 @@ class _Rows:
 
     def __init__(self, rows: pa.RecordBatch, first: int, expected: Expected, refuse: Refuse) -> None:
         self._rows, self._first, self._expected, self._refuse = rows, first, expected, refuse
-        self._ids = rows.column("gridimage_id").cast(pa.int64(), safe=True)
+        self._ids = rows.column("gridimage_id").cast(pa.int64(), safe=False)  # beyond int64 they become negative
         self._faults: dict[int, str] = {}
         self._texts = {
             name: rows.column(name).cast(pa.string()).to_pylist() for name in _TEXTS if name in rows.schema.names
@@ -90,12 +98,14 @@ class _Rows:
     def batches(self) -> Iterator[VectorBatch]:
         """Yield the rows' vectors, those of images before those of titles."""
         ids = self._ids.fill_null(0).to_numpy()
-        self._fault(ids <= 0, "gridimage_id is not a positive whole number")
+        self._fault(ids <= 0, REFUSED_ID)
         encoders: list[str | None] = self._texts.get("encoder_id", [None] * len(ids))
         other = [row for row, stated in enumerate(encoders) if not self._expected.same_encoder(stated)]
         self._fault(_marked(other, len(ids)), f"is of another encoder than {self._expected.encoder_id}")
-        bad_hashes = [row for row, text in enumerate(self._texts.get("title_hash", ())) if text and not _is_md5(text)]
-        self._fault(_marked(bad_hashes, len(ids)), "title_hash is no MD5 in hex")
+        bad_hashes = [
+            row for row, text in enumerate(self._texts.get("title_hash", ())) if text and not is_title_hash(text)
+        ]
+        self._fault(_marked(bad_hashes, len(ids)), REFUSED_HASH)
         parts = [(is_title, *self._vectors(name, wanted)) for is_title, name, wanted in self._kinds(len(ids))]
         if "type" not in self._texts:
             self._fault(~np.logical_or.reduce([has for _, has, _ in parts]), "has no embedding")
@@ -114,7 +124,7 @@ class _Rows:
             everywhere = np.ones(count, np.bool_)
             return [(kind, name, everywhere) for kind, name in names if name in self._rows.schema.names]
         types = np.array([text or "" for text in self._texts["type"]], object)
-        self._fault((types != "image") & (types != "title"), "type is neither image nor title")
+        self._fault((types != "image") & (types != "title"), REFUSED_TYPE)
         missing = self._rows.column("embedding").is_null().to_numpy(zero_copy_only=False)
         self._fault(missing, "has no embedding")
         return [(False, "embedding", types == "image"), (True, "embedding", types == "title")]
@@ -150,7 +160,7 @@ class _Rows:
             return nothing if values is None else [values[row] for row in taken]
 
         hashes = [
-            stated or (None if title is None else md5(title.encode(), usedforsecurity=False).hexdigest())
+            stated or (None if title is None else hash_of_title(title))
             for stated, title in zip(texts("title_hash"), texts("title"), strict=True)
         ]
         return VectorBatch(
@@ -179,7 +189,3 @@ def _marked(rows: list[int], count: int) -> NDArray[np.bool_]:
     marks = np.zeros(count, np.bool_)
     marks[rows] = True
     return marks
-
-
-def _is_md5(text: str) -> bool:
-    return re.fullmatch(r"[0-9a-f]{32}", text) is not None

@@ -40,7 +40,7 @@ weights 0.13 in the photo that noticed it least, 0.5 to 3 in most."""
 _INT8 = 2.0  # times REFUSED where one side is int8, whose cosines with float32, 0.9936 and more, make up to 0.24
 
 _FILES, _ROWS = 4, 64  # files of embeddings looked into, and photos of each: for the mean, and to choose from
-_LEAST_SPREAD = 0.2  # of a vector's length: where photos are few or all alike, the mean says nothing
+LEAST_SPREAD = 0.2  # of a vector's length: where photos are few or all alike, the mean says nothing
 
 Load = Callable[[Iterable[ImageRequest]], Iterable[LoadedImage]]
 
@@ -114,7 +114,7 @@ class Canary:
         stored, has = getattr(self.vectors, kind).astype(np.float64), getattr(self.vectors, f"has_{kind}")
         mean, old = stored[has].mean(axis=0), stored[list(rows)]
         lengths = np.linalg.norm(old, axis=1)
-        spread = np.maximum(np.linalg.norm(old - mean, axis=1), _LEAST_SPREAD * lengths)
+        spread = np.maximum(np.linalg.norm(old - mean, axis=1), LEAST_SPREAD * lengths)
         away = np.linalg.norm(made.astype(np.float16).astype(np.float64) - old, axis=1)
         away[~np.isfinite(away)] = np.inf
         differences: list[float] = (away / np.maximum(spread, 1e-12)).tolist()

@@ -15,7 +15,7 @@ from geotag_batch.read.stored import Vectors
 from geotag_batch.read.vector_spool import VectorSpool, read_spooled
 from geotag_batch.run.canary import Canary
 from geotag_batch.run.capacity import decoding_workers
-from geotag_batch.run.imported_rows import NewVectors
+from geotag_batch.run.imported_rows import IMPORTED, NewVectors
 from geotag_batch.run.settle import load_settled
 from geotag_batch.workspace import Workspace
 
@@ -93,7 +93,7 @@ def _choose(config: Config, connection: Connection, spool: VectorSpool, source: 
         {
             "gridimage_id": ids,
             "file": pa.nulls(len(ids), pa.string()),
-            "precision": pa.array([text or "imported" for text in image.precision], pa.string()),
+            "precision": pa.array([text or IMPORTED for text in image.precision], pa.string()),
             "image_signature": pa.array(signatures, pa.string()),
         }
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from geotag_batch.write.runs import RunRecord
 
-__all__ = ["LIMIT_REACHED", "REASONS", "Reason", "as_it_is", "reason_of"]
+__all__ = ["LIMIT_REACHED", "REASONS", "Reason", "advice_of", "as_it_is", "reason_of"]
 
 LIMIT_REACHED = "--limit reached"
 """The stop_reason of a run whose window was its --limit."""
@@ -45,6 +45,11 @@ REASONS: Mapping[str, Reason] = {
 }
 """Every way in which a run ends."""
 
+_NO_OTHER_GOES_ON = (
+    "What is committed is good. No other run goes on with an import: start it again, before one encodes what its files "
+    "hold."
+)
+
 _OF_CODE = {2: "usage", 3: "configuration", 4: "input", 5: "model", 6: "failure_budget", 75: "locked", 130: "stopped"}
 _OF_STATUS = {"done": "done", "window": "window", "stopped": "stopped", "interrupted": "killed"}
 
@@ -56,6 +61,13 @@ def reason_of(record: RunRecord) -> str | None:
     if record.stop_reason == LIMIT_REACHED:
         return "limit"
     return _OF_STATUS.get(record.status) or _OF_CODE.get(record.exit_code or 0, "bug")
+
+
+def advice_of(record: RunRecord) -> str:
+    """Return what to do next about a run that has ended, where an error itself gives no hint."""
+    reason = reason_of(record) or "done"
+    unfinished_import = record.command == "import" and reason in ("stopped", "killed")
+    return _NO_OTHER_GOES_ON if unfinished_import else REASONS[reason].advice
 
 
 def as_it_is(record: RunRecord, *, busy: bool) -> RunRecord:

@@ -24,7 +24,6 @@ __all__ = ["Image", "Said", "Share", "Story", "explain_photo", "parse_id"]
 Row = dict[str, Any]
 
 _AGREES = 1e-5  # of scores: more than rounding, less than another embedding changes
-_EXAMPLE = "such as `geotag explain 7606259`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +83,7 @@ class Story:
 def parse_id(text: str) -> int:
     """Return the gridimage_id that `text` is. Raises UsageError if it is none."""
     if not (text.isascii() and text.isdecimal()) or int(text) >= 2**63:
-        raise UsageError(f"{text!r} is not the number of a photo", hint=f"give its gridimage_id, {_EXAMPLE}")
+        raise UsageError(f"{text!r} is not the number of a photo", hint="give its gridimage_id, such as 7606259")
     return int(text)
 
 

@@ -12,7 +12,7 @@ from geotag_batch.errors import UsageError
 from geotag_batch.predict.head import current_head_info
 from geotag_batch.run.stored_range import StoredRange, StoredRanges
 from geotag_batch.run.tables import vector_column
-from geotag_batch.run.vector_encoder import known_length, named_encoder, stored_encoders
+from geotag_batch.run.vector_encoder import known_length, named_encoder, require_embeddings
 from geotag_batch.workspace import Workspace
 from geotag_batch.write.table_file import TableSink, destination, write_tables
 
@@ -38,7 +38,7 @@ def export_embeddings(
 
     `out` ends in .jsonl, .jsonl.gz or .parquet unless `format_` says which; "-" is standard output. Without `encoder`
     it is the only one that there is, or that of the head in use. What is committed meanwhile may be in it or not.
-    Raises UsageError, HeadError, StorageError.
+    Raises UsageError, InputError if nothing is stored at all, HeadError, StorageError.
     """
     place = destination(out, format_, ("jsonl", "parquet"))
     encoder_id = _chosen_encoder(workspace, config, encoder)
@@ -64,7 +64,7 @@ def export_embeddings(
 
 
 def _chosen_encoder(workspace: Workspace, config: Config, encoder: str | None) -> str:
-    stored = stored_encoders(workspace)
+    stored = require_embeddings(workspace)
     if encoder is None and len(stored) == 1:
         return stored[0]
     if encoder is None and config.head.current is not None:
@@ -73,7 +73,7 @@ def _chosen_encoder(workspace: Workspace, config: Config, encoder: str | None) -
     if wanted is not None and wanted not in stored:
         wanted = named_encoder(workspace, config, wanted)
     if wanted not in stored:
-        names = ", ".join(stored) or "none"
+        names = ", ".join(stored)
         raise UsageError(
             f"nothing is stored of encoder {wanted}"
             if wanted

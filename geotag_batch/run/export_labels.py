@@ -175,7 +175,7 @@ class _Export:
         starts = blocks["block"].to_numpy() << 12
         group = np.cumsum(blocks["photos"].to_numpy()) // _PHOTOS
         first = starts[np.flatnonzero(np.diff(group, prepend=-1))].tolist()
-        for start, following in zip(first, [*first[1:], None], strict=True):
+        for start, following in zip(first, [*first[1:], None], strict=False):  # no range before the first run
             yield start, int(starts[-1]) + 4095 if following is None else following - 1
 
     def _write_range(self, labels: pa.Table, sink: TableSink) -> None:

@@ -43,7 +43,7 @@ from geotag_batch.run.lock import hold_lock
 from geotag_batch.run.report import RunReporter
 from geotag_batch.run.stop import Stop
 from geotag_batch.run.stored_range import StoredRanges
-from geotag_batch.run.vector_encoder import known_length, named_encoder, refuse_other_encoder, stored_encoders
+from geotag_batch.run.vector_encoder import known_length, named_encoder, refuse_other_encoder
 from geotag_batch.run.views import refresh_views
 from geotag_batch.workspace import Workspace
 from geotag_batch.write.dataset import ChunkName, ChunkTables, commit_chunk
@@ -158,7 +158,7 @@ class _Import:
     def _stored(self, expected: Expected) -> StoredRanges | None:
         """Return what is stored of the encoder; None if there is nothing."""
         encoder_id, dim = expected.encoder_id, expected.dim
-        if encoder_id is None or dim is None or encoder_id not in stored_encoders(self._workspace):
+        if encoder_id is None or dim is None or encoder_id not in self._workspace.encoders():
             return None
         return StoredRanges(self._connection, self._workspace, encoder_id, dim)
 

@@ -11,7 +11,7 @@ from geotag_batch.run.stored_range import StoredRange
 from geotag_batch.run.tables import vector_column
 from geotag_batch.schema import load_schema
 
-__all__ = ["Merged", "NewVectors", "merge_vectors"]
+__all__ = ["IMPORTED", "Merged", "NewVectors", "merge_vectors"]
 
 IMPORTED = "imported"
 """The precision of a vector whose file does not say in which number format it was made."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,13 +69,18 @@ class IncomingVectors:
             final = workspace.rejected / f"embeddings-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.tsv"
             publish(lambda staged: shutil.copyfile(lines, staged), final, folder)
             self.rejected_file = final
-        if rejected.count and not self.vectors:
-            ((reason, _),) = self.refused.most_common(1)
-            raise InputError(
-                f"{', '.join(map(str, paths))}: no line can be used, most because: {reason}",
-                hint=f"they are in {self.rejected_file}, with the reason",
-            )
+        if not self.vectors:
+            self._refuse_all(", ".join(map(str, paths)))
         return True
+
+    def _refuse_all(self, names: str) -> NoReturn:
+        if self.rejected_file is None:
+            raise InputError(f"{names}: no line has a vector", hint="see whether what wrote it came to its end")
+        ((reason, _),) = self.refused.most_common(1)
+        raise InputError(
+            f"{names}: no line can be used, most because: {reason}",
+            hint=f"they are in {self.rejected_file}, with the reason",
+        )
 
     def _batches(self, path: Path, rejected: RejectedLines) -> Iterator[VectorBatch]:
         """Yield what can be used of one file."""

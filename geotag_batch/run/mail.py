@@ -1,7 +1,6 @@
 """A run told as the text of a mail: what was done, what failed and why, what to do next, how to go on."""
 
 import shlex
-import shutil
 import socket
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -9,13 +8,13 @@ from datetime import datetime
 
 from geotag_batch.errors import InputError, StorageError
 from geotag_batch.printable import one_line
-from geotag_batch.run.ending import REASONS, as_it_is, reason_of
+from geotag_batch.run.ending import REASONS, advice_of, as_it_is, reason_of
 from geotag_batch.run.lock import is_locked
-from geotag_batch.run.plan import bytes_for
+from geotag_batch.run.plan import bytes_for, free_bytes
 from geotag_batch.run.report import command_that_goes_on, duration
 from geotag_batch.schema import error_classes
 from geotag_batch.workspace import Workspace
-from geotag_batch.write.runs import RunRecord, is_run_id, read_run_record
+from geotag_batch.write.runs import RunRecord, is_run_id, read_run_record, run_ids
 
 __all__ = ["mail_text", "report_run", "troubles_of"]
 
@@ -28,7 +27,7 @@ def report_run(workspace: Workspace, run_id: str | None, *, only_trouble: bool =
 
     Raises InputError if there is no such run, StorageError if its record cannot be read.
     """
-    known = _run_ids(workspace)
+    known = run_ids(workspace)
     if run_id is not None and not (is_run_id(run_id) and run_id in known):
         raise InputError(f"{workspace.root} has no run {run_id}", hint="`geotag status` lists the last runs")
     if not known:
@@ -42,7 +41,7 @@ def report_run(workspace: Workspace, run_id: str | None, *, only_trouble: bool =
 def troubles_of(workspace: Workspace, record: RunRecord) -> list[str]:
     """Return, in sentences, what needs a person although the run's own exit code does not say so."""
     troubles = []
-    before = [run_id for run_id in _run_ids(workspace) if not record.run_id or run_id < record.run_id]
+    before = [run_id for run_id in run_ids(workspace) if not record.run_id or run_id < record.run_id]
     try:
         last = read_run_record(workspace, before[-1]) if before else None
     except StorageError as error:
@@ -54,10 +53,10 @@ def troubles_of(workspace: Workspace, record: RunRecord) -> list[str]:
             "memory, a power cut, or somebody. What it had committed is good. `geotag verify --repair` marks it as "
             "interrupted."
         )
-    left, free = record.pending - record.photos, shutil.disk_usage(workspace.root).free
+    left, free = record.pending - record.photos, free_bytes(workspace)
     embedded = left * record.embedded // record.photos if record.photos else left
     needed = bytes_for(embedded=max(embedded, 0), predicted=left if record.head else 0)
-    if left > 0 and needed > free:
+    if left > 0 and free is not None and needed > free:
         troubles.append(
             f"The {left:,} photos that are left need about {needed / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free: "
             "the next run would refuse to start. Free space, or `geotag prune` what is not needed."
@@ -83,7 +82,7 @@ def mail_text(workspace: Workspace, record: RunRecord, hint: str | None, trouble
     for number, trouble in enumerate(troubles):
         lines += ["", *(["What needs a look"] if not number else []), *_wrapped(trouble)]
     if reason:
-        advice = hint[:1].upper() + hint[1:].rstrip(".") + "." if hint else REASONS[reason].advice
+        advice = hint[:1].upper() + hint[1:].rstrip(".") + "." if hint else advice_of(record)
         lines += ["", "What to do next", *_wrapped(advice)]
     if reason and reason != "done" and record.run_id:
         words = command_that_goes_on(record)
@@ -158,7 +157,3 @@ def _command(words: Sequence[str]) -> list[str]:
 
 def _time(time: datetime) -> str:
     return f"{time:%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _run_ids(workspace: Workspace) -> list[str]:
-    return sorted(path.stem for path in workspace.runs.glob("[0-9]*Z-*.json"))

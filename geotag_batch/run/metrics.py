@@ -4,7 +4,6 @@ Gauges tell of the last run of a command, counters of all its runs on record. La
 the class of a failure, the stage of the work; only heads and encoders add one for each that is stored.
 """
 
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -20,10 +19,11 @@ from geotag_batch.errors import StorageError
 from geotag_batch.printable import printable
 from geotag_batch.run.ending import REASONS, as_it_is, reason_of
 from geotag_batch.run.lock import is_locked
+from geotag_batch.run.plan import free_bytes
 from geotag_batch.run.status import Status
 from geotag_batch.schema import error_classes
 from geotag_batch.workspace import Workspace
-from geotag_batch.write.runs import RunRecord, read_run_record, utc_now
+from geotag_batch.write.runs import RunRecord, read_run_record, run_ids, utc_now
 
 __all__ = ["RunMetrics", "write_status_metrics"]
 
@@ -107,7 +107,7 @@ def write_status_metrics(workspace: Workspace, status: Status, path: Path) -> No
     doc = "Photos with a current failure that is not tried again by itself."
     add_each("geotag_archive_permanently_failed_photos", doc, "error_class", _by_class(permanent))
     add("geotag_archive_decided_tags", "Tags that people have decided on.", status.decided.decisions)
-    add("geotag_archive_disk_free_bytes", "Free on the workspace's disk.", shutil.disk_usage(workspace.root).free)
+    add("geotag_archive_disk_free_bytes", "Free on the workspace's disk; absent in a bucket.", free_bytes(workspace))
     families.write(path)
 
 
@@ -157,9 +157,9 @@ def _by_class(counts: Mapping[str, int]) -> dict[str, int]:
 def _records(workspace: Workspace) -> Iterator[RunRecord]:
     """Yield the run records that can be read; where one cannot, the run itself refuses to start and says so."""
     busy = is_locked(workspace)
-    for path in sorted(workspace.runs.glob("[0-9]*Z-*.json")):
+    for run_id in run_ids(workspace):
         try:
-            yield as_it_is(read_run_record(workspace, path.stem), busy=busy)
+            yield as_it_is(read_run_record(workspace, run_id), busy=busy)
         except StorageError:
             continue
 

@@ -31,7 +31,7 @@ from geotag_batch.read.sources import TRANSIENT_FETCHES, image_reference, open_s
 from geotag_batch.workspace import Workspace
 from geotag_batch.write.runs import RunRecord, read_run_records, utc_now
 
-__all__ = ["Plan", "Selection", "bytes_for", "make_plan", "target_of"]
+__all__ = ["Plan", "Selection", "bytes_for", "free_bytes", "make_plan", "target_of"]
 
 _EMBEDDING_BYTES = 2 * 2 + 0.25  # two float16 vectors' bytes per element of one; a quarter for the rest of the row
 _PREDICTION_BYTES = 320  # 49 float32 scores, of which zstd saves little, tags and the rest of the row
@@ -161,9 +161,14 @@ def _make_plan(workspace: Workspace, config: Config, selection: Selection, targe
         pending=pending,
         total=total,
         bytes_needed=_bytes_needed(chosen, target),
-        bytes_free=None if workspace.in_store else shutil.disk_usage(workspace.root).free,
+        bytes_free=free_bytes(workspace),
         seconds=_estimate(read_run_records(workspace), target, chosen),
     )
+
+
+def free_bytes(workspace: Workspace) -> int | None:
+    """Return what is free on the workspace's disk; None in an object store, which is never full."""
+    return None if workspace.in_store else shutil.disk_usage(workspace.root).free
 
 
 def _plan_over(workspace: Workspace, config: Config, selection: Selection, target: Target, now: datetime) -> Connection:

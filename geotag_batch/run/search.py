@@ -25,6 +25,7 @@ from geotag_batch.read.scan import StoredEmbeddings, open_embeddings
 from geotag_batch.read.stored import find_embeddings, read_vectors, vector_length
 from geotag_batch.run.settle import settle
 from geotag_batch.run.thumbnails import describe_photos
+from geotag_batch.run.vector_encoder import require_embeddings
 from geotag_batch.taxonomy import tag_index
 from geotag_batch.workspace import Workspace
 from geotag_batch.write.views import create_views
@@ -85,10 +86,7 @@ def search(workspace: Workspace, config: Config, wish: Wish) -> Answer:
     photo to compare with is unknown or has no such embedding; EncoderError, HeadError, CatalogueError, StorageError.
     """
     _check(wish)
-    if not workspace.encoders():
-        raise InputError(
-            f"nothing is embedded in {workspace.root}", hint="run `geotag backfill` or `geotag embed` first"
-        )
+    require_embeddings(workspace)
     if wish.like is None:
         encoder_id, query, cut = _encode(workspace, config, str(wish.text))
     else:

@@ -6,11 +6,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from geotag_batch.atomic import write_elsewhere
 from geotag_batch.config import Config
 from geotag_batch.draw.page import render_page
 from geotag_batch.printable import one_line
 from geotag_batch.run.query import table_lines
-from geotag_batch.run.report_folder import ReportFolder
 from geotag_batch.run.search import Answer
 from geotag_batch.run.thumbnails import Thumbnail, load_thumbnails
 from geotag_batch.workspace import Workspace
@@ -64,8 +64,8 @@ def write_answer_page(workspace: Workspace, config: Config, answer: Answer, path
         licence=review.licence,
         licence_url=review.licence_url if review.licence_url.startswith(("http://", "https://")) else None,
     )
-    with ReportFolder(path.absolute().parent) as folder:
-        return folder.write_text(path.name, page)
+    write_elsewhere(f"{page.rstrip()}\n".encode(), path)
+    return path
 
 
 def _unknown(match: dict[str, Any]) -> Thumbnail:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,8 @@ from geotag_batch.workspace import Workspace
 __all__ = ["StoredRange", "StoredRanges"]
 
 _COLUMNS = ("gridimage_id", "title_hash", "image_signature", "precision", "run_id")
+_AHEAD = 1 << 16  # photos whose facts are held: some 15 MB
+_LAST_ID = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class StoredRange:
 class StoredRanges:
     """What is stored of `encoder_id`; `dim` is the length of its vectors.
 
-    Files that are committed later are seen where their photos are asked for later.
+    Files that are committed later are seen where their photos are asked for later, but for some photos ahead.
     """
 
     def __init__(self, connection: Connection, workspace: Workspace, encoder_id: str, dim: int) -> None:
@@ -36,29 +39,44 @@ class StoredRanges:
         self._connection, self._encoder, self._dim = connection, encoder_id, dim
         relation = dataset_relation(workspace, "embeddings", _COLUMNS, filename=True)
         connection.execute(f"CREATE OR REPLACE TEMP VIEW stored AS FROM {relation}")
+        self._held, self._first, self._last = pa.table({"gridimage_id": pa.array([], pa.int64())}), 0, -1
 
     def read(self, first: int, last: int) -> StoredRange:
         """Return the newest embeddings of the photos from `first` to `last`, both included. Raises StorageError."""
+        if first < self._first or last > self._last:
+            self._first, self._last = first, max(last, self._ahead(first))
+            self._held = self._facts(self._first, self._last)
+        ids = self._held["gridimage_id"].to_numpy()
+        start, end = np.searchsorted(ids, first), np.searchsorted(ids, last, "right")
+        return self._with_vectors(self._held.slice(start, end - start))
+
+    def _ahead(self, first: int) -> int:
+        """Return the last id of some _AHEAD photos from `first` on: each query looks into every file."""
+        starts, counts = self._blocks
+        later = int(np.searchsorted(starts, first, "right"))
+        later += int(np.searchsorted(np.cumsum(counts[later:]), _AHEAD, "right"))
+        return int(starts[later]) - 1 if later < len(starts) else _LAST_ID
+
+    @cached_property
+    def _blocks(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the first ids of blocks of ids, and how many rows there are in each."""
+        blocks = fetch_arrow(self._connection, "exchange", "stored_blocks", {"encoder": self._encoder})
+        return blocks["block"].to_numpy() << 10, blocks["photos"].to_numpy()
+
+    def _facts(self, first: int, last: int) -> pa.Table:
         bounds = {"encoder": self._encoder, "first": first, "last": last}
-        return self._with_vectors(fetch_arrow(self._connection, "exchange", "stored", bounds))
+        return fetch_arrow(self._connection, "exchange", "stored", bounds)
 
     def ranges(self, photos: int) -> Iterator[StoredRange]:
         """Yield all of it, in order, up to `photos` photos at a time. Raises StorageError."""
-        blocks = fetch_arrow(self._connection, "exchange", "stored_blocks", {"encoder": self._encoder})
-        starts, counts = blocks["block"].to_numpy() << 10, blocks["photos"].to_numpy()
+        starts, counts = self._blocks
         group = np.cumsum(counts) // (16 * photos)
         first = np.flatnonzero(np.diff(group, prepend=-1))
         for start, following in zip(first.tolist(), [*first[1:].tolist(), None], strict=True):
             last = int(starts[-1]) + 1023 if following is None else int(starts[following]) - 1
-            bounds = {"encoder": self._encoder, "first": int(starts[start]), "last": last}
-            facts = fetch_arrow(self._connection, "exchange", "stored", bounds)
+            facts = self._facts(int(starts[start]), last)
             for row in range(0, facts.num_rows, photos):
                 yield self._with_vectors(facts.slice(row, photos))
-
-    def photos(self) -> int:
-        """Return about how many photos there are: those embedded again count again."""
-        blocks = fetch_arrow(self._connection, "exchange", "stored_blocks", {"encoder": self._encoder})
-        return int(np.sum(blocks["photos"].to_numpy()))
 
     def already(self, blocks: NDArray[np.int64], bits: NDArray[np.uint64], most: int) -> list[int]:
         """Return up to `most` stored photos among those that `bits` of `blocks` (id // 64) mark."""

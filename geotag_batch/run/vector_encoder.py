@@ -10,19 +10,18 @@ from numpy.typing import NDArray
 
 from geotag_batch.config import Config
 from geotag_batch.encode.identity import OPENAI_ENCODER_ID
-from geotag_batch.errors import EncoderError, HeadError, UsageError
+from geotag_batch.errors import EncoderError, HeadError, InputError, UsageError
 from geotag_batch.predict.head import current_head_info, list_heads
 from geotag_batch.read.stored import vector_length
 from geotag_batch.read.vector_spool import VectorSpool, read_spooled
-from geotag_batch.run.canary import REFUSED
+from geotag_batch.run.canary import LEAST_SPREAD, REFUSED
 from geotag_batch.run.stored_range import StoredRanges
 from geotag_batch.workspace import Workspace
 
-__all__ = ["known_length", "named_encoder", "refuse_other_encoder", "stored_encoders"]
+__all__ = ["known_length", "named_encoder", "refuse_other_encoder", "require_embeddings"]
 
 _OPENAI_DIM = 512
 _COMPARED = 64  # photos; of one encoder some may differ, for their images have changed since
-_LEAST_SPREAD = 0.2  # as in run/canary.py
 
 
 def named_encoder(workspace: Workspace, config: Config, name: str) -> str:
@@ -34,7 +33,7 @@ def named_encoder(workspace: Workspace, config: Config, name: str) -> str:
         return OPENAI_ENCODER_ID
     if name == "head":
         return current_head_info(workspace, config).encoder_id
-    known = sorted({*stored_encoders(workspace), *_head_lengths(workspace), OPENAI_ENCODER_ID})
+    known = sorted({*workspace.encoders(), *_head_lengths(workspace), OPENAI_ENCODER_ID})
     if name not in known:
         raise UsageError(
             f"no head takes the encoder {name}, and nothing is stored of it",
@@ -43,9 +42,15 @@ def named_encoder(workspace: Workspace, config: Config, name: str) -> str:
     return name
 
 
-def stored_encoders(workspace: Workspace) -> list[str]:
-    """Return the encoders that something is stored of."""
-    return sorted({path.parent.name.partition("=")[2] for path in workspace.dataset_files("embeddings")})
+def require_embeddings(workspace: Workspace) -> list[str]:
+    """Return the encoders that embeddings are stored of. Raises InputError if there are none."""
+    stored = list(workspace.encoders())
+    if not stored:
+        raise InputError(
+            f"nothing is embedded in {workspace.root}",
+            hint="run `geotag backfill`, `geotag embed` or `geotag embeddings import` first",
+        )
+    return stored
 
 
 def known_length(workspace: Workspace, encoder_id: str) -> int | None:
@@ -53,7 +58,7 @@ def known_length(workspace: Workspace, encoder_id: str) -> int | None:
 
     Raises StorageError if a stored file cannot be read.
     """
-    path = next((workspace.embeddings / f"encoder={encoder_id}").glob("[0-9]*Z-*.parquet"), None)
+    path = workspace.encoders().get(encoder_id)
     if path is not None:
         return vector_length(path)
     if encoder_id == OPENAI_ENCODER_ID:
@@ -93,7 +98,7 @@ def refuse_other_encoder(
                 before = vectors[np.searchsorted(old.ids, ids[both])].astype(np.float64)
                 away = np.linalg.norm(new[both] - before, axis=1)
                 spread = np.linalg.norm(before - new.mean(axis=0), axis=1)
-                spread = np.maximum(spread, _LEAST_SPREAD * np.linalg.norm(before, axis=1))
+                spread = np.maximum(spread, LEAST_SPREAD * np.linalg.norm(before, axis=1))
                 distances += (away / np.maximum(spread, 1e-12)).tolist()
         if len(distances) >= _COMPARED:
             break

@@ -24,6 +24,7 @@ __all__ = [
     "new_run_id",
     "read_run_record",
     "read_run_records",
+    "run_ids",
     "run_time",
     "stamp_after",
     "utc_now",
@@ -113,9 +114,14 @@ def write_run_record(workspace: Workspace, record: RunRecord) -> None:
     write_bytes(text.encode(), workspace.run_file(record.run_id), workspace.staging / record.run_id, replace=True)
 
 
+def run_ids(workspace: Workspace) -> list[str]:
+    """Return the ids of all runs on record, the oldest first."""
+    return sorted(path.stem for path in workspace.runs.glob("[0-9]*Z-*.json"))
+
+
 def read_run_records(workspace: Workspace) -> list[RunRecord]:
     """Return all run records, the oldest first. Raises StorageError naming a record that cannot be read."""
-    return [read_run_record(workspace, path.stem) for path in sorted(workspace.runs.glob("[0-9]*Z-*.json"))]
+    return [read_run_record(workspace, run_id) for run_id in run_ids(workspace)]
 
 
 def read_run_record(workspace: Workspace, run_id: str) -> RunRecord:

@@ -29,8 +29,14 @@ def test_labels_go_to_a_file_and_the_summary_to_standard_error(geotag: Geotag, w
     assert "labels.csv: what has changed by head current-" in told
     assert geotag("export labels", str(out), "--since", "2026-01-02T00:00:30Z")[0] == 0
     assert geotag("export labels", str(out), "--since", "20260102T000000Z-bbbb")[0] == 0
-    for words in (["labels.txt"], [str(out), "--since", "yesterday"], [str(out), "--since", "20260102Z-bbbb"]):
-        assert geotag("export labels", *words)[0] == 2
+    for words, why in (
+        (["labels.txt"], "does not say what to write"),
+        ([str(out), "--since", "yesterday"], "neither last, nor a run_id, nor a time"),
+        ([str(out), "--since", "20260102Z-bbbb"], "neither last, nor a run_id, nor a time"),
+        ([str(out), "--min-score", "nan"], "nan is no number"),  # over which no score is: the site would lose all
+    ):
+        code, _, told = geotag("export labels", *words)
+        assert (code, why in told) == (2, True), told
 
 
 def test_vectors_go_out_and_in_and_what_was_refused_is_told(geotag: Geotag, workspace: Workspace) -> None:
@@ -42,9 +48,11 @@ def test_vectors_go_out_and_in_and_what_was_refused_is_told(geotag: Geotag, work
         file.write("nonsense\n")
     code, shown, _ = geotag("embeddings import", str(out))
     assert code == 0
-    assert "done; encoder encoder-1\n  14 vectors of 7 photos: 0 taken, 14 stored already, 0 other than stored" in shown
+    assert shown.startswith("nothing committed: done; encoder encoder-1\n")
+    assert "  14 vectors of 7 photos: 0 taken, 14 stored already, 0 other than stored" in shown
     assert "2 refused: the catalogue has no such photo\n  1 refused: is not valid JSON\n" in shown
     assert "refused lines: rejected/embeddings-" in shown
     assert geotag("embeddings import", str(out), "--encoder", "encoder-9")[0] == 2
-    assert geotag("embeddings import", str(workspace.root / "none.jsonl"))[0] == 4
+    code, _, told = geotag("embeddings import", str(workspace.root / "none.jsonl"))
+    assert (code, "none.jsonl' does not exist" in told) == (2, True)
     assert geotag("embeddings export", str(out), "--encoder", "openai")[0] == 2

@@ -1,6 +1,7 @@
 """`geotag search` on the command line: the table, JSON and the page, and that --like needs no torch."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -53,7 +54,7 @@ def test_the_table_has_a_line_a_photo_and_nothing_that_a_terminal_would_obey(geo
 
 
 def test_json_says_what_was_asked_and_what_was_found(geotag: Geotag) -> None:
-    code, out, _ = geotag("--like", "1", "--near", "TQ3080", "--km", "2", "--limit", "1", "--json")
+    code, out, _ = geotag("--like", "1", "--near", "TQ3080", "--km", "2", "--limit", "1", "--format", "json")
     answer = json.loads(out)
     assert code == 0
     assert (answer["like"], answer["near"]["km"], answer["modality"], answer["compared"]) == (1, 2, "image", 2)
@@ -85,13 +86,16 @@ def test_the_page_holds_its_pictures_and_everything_in_it_is_escaped(geotag: Geo
     assert [path.name for path in page.parent.iterdir()] == ["like.html"]
     assert geotag("<i>bridge</i>", "--page", str(page))[0] == 0
     assert "Photos like <bdi>\u201c&lt;i&gt;bridge&lt;/i&gt;\u201d" in page.read_text(encoding="utf-8")
+    os.mkfifo(page.with_name("pipe"))
+    assert geotag("--like", "3", "--page", str(page.with_name("pipe")))[0] == 4
+    assert page.with_name("pipe").is_fifo()
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
         ((), 2, "either a text or --like"),
-        (("--like", "one"), 2, "'one' is not the number of a photo"),
+        (("--like", "one"), 2, "'one' is not the number of a photo\n  try: give its gridimage_id, such as 7606259\n"),
         (("--like", "7"), 4, "photo 7 is not in the catalogue"),
         (("bridge", "--near", "Berlin"), 2, "'Berlin' is no grid reference"),
         (("bridge", "--km", "5"), 2, "--km goes with --near"),

@@ -14,6 +14,7 @@ from jobs.selecting import job_of
         (["--force", "--redo-before", "2026-01-01"], "give one of the two"),
         (["--reembed"], "--reembed goes with --force or --redo-before"),
         (["--until", "06:30", "--max-minutes", "5"], "give one of --until and --max-minutes"),
+        (["--max-minutes", "nan"], "nan is no number"),
         (["--until", "25:99"], "is not a time of day like 06:30"),
         (["--redo-before", "yesterday"], "is not a time like 2026-11-23T04:00"),
         (["--limit", "0"], "0 is not in the range x>=1"),
@@ -30,9 +31,10 @@ def test_options_that_make_no_sense_are_refused(workspace: Workspace, arguments:
 
 @pytest.mark.parametrize("flag", ["untagged", "tagged", "all"])
 def test_a_kind_of_photos_may_be_given_as_a_flag_of_its_own(workspace: Workspace, flag: str) -> None:
-    empty = dict.fromkeys(("ids", "limit", "until", "max_minutes", "redo_before", "select"))
+    of_ray = ("ray_address", "workers", "gpus_per_worker", "cpus_per_worker")
+    empty = dict.fromkeys(("ids", "limit", "until", "max_minutes", "redo_before", "select", *of_ray))
     off = dict.fromkeys(("force", "reembed", "retry_failed", "check_images", "untagged", "tagged", "all"), False)
-    flags = {**empty, **off}
+    flags = {**empty, **off, "engine": "local"}
     assert job_of("embed", {**flags, flag: True}).selection.select == flag
     assert job_of("embed", {**flags, "select": flag}).selection.select == flag
     assert job_of("embed", {**flags, "select": flag}).options["select"] == flag

@@ -220,6 +220,23 @@ def test_each_line_that_cannot_be_used_is_rejected_with_its_reason_and_costs_its
     assert clean(photos)
 
 
+def test_where_nothing_is_embedded_there_is_nothing_to_export(photos: Workspace) -> None:
+    for encoder in (None, "openai"):
+        with pytest.raises(InputError, match="nothing is embedded in"):
+            export_embeddings(photos, load_config(photos, {}), str(photos.root / "out.jsonl"), encoder=encoder)
+
+
+def test_files_without_a_vector_are_an_error(photos: Workspace) -> None:
+    table = pa.table(
+        {"gridimage_id": pa.array([], pa.int64()), "image_embedding": pa.array([], pa.list_(pa.float32()))}
+    )
+    pq.write_table(table, photos.root / "empty.parquet")
+    for path in (write(photos), write(photos, "", ""), photos.root / "empty.parquet"):
+        for encoder in ("openai", None):
+            with pytest.raises(InputError, match="no line has a vector"):
+                import_embeddings(photos, load_config(photos, {}), [path], encoder)
+
+
 def test_rows_of_parquet_that_cannot_be_used_are_rejected_with_their_reason(photos: Workspace) -> None:
     path = photos.root / "vectors.parquet"
     fine = vector(1).tolist()
@@ -232,10 +249,11 @@ def test_rows_of_parquet_that_cannot_be_used_are_rejected_with_their_reason(phot
         (None, fine, None, "no id"),
         (4, [*fine[:511], None], None, "null"),
         (5, [0.0] * 512, fine, "zero image, good title"),
+        (2**63 + 5, fine, fine, "beyond int64"),
     ]
     table = pa.table(
         {
-            "gridimage_id": pa.array([row[0] for row in rows], pa.int32()),
+            "gridimage_id": pa.array([row[0] for row in rows], pa.uint64()),
             "image_embedding": pa.array([row[1] for row in rows], pa.list_(pa.float64())),
             "title_embedding": pa.array([row[2] for row in rows], pa.list_(pa.float64())),
             "title": pa.array(["A"] * len(rows)),
@@ -251,6 +269,7 @@ def test_rows_of_parquet_that_cannot_be_used_are_rejected_with_their_reason(phot
         (6, "gridimage_id is not a positive whole number"),
         (7, "has values that are not finite in float16"),
         (8, "is zero throughout in float16, as what stands for no vector is"),
+        (9, "gridimage_id is not a positive whole number"),
     ]
     assert embeddings(photos, "gridimage_id, image_embedding IS NULL, title_hash") == [
         (1, False, title_hash("A")),

@@ -265,6 +265,19 @@ def test_an_export_that_fails_leaves_the_file_before_and_remembers_nothing(
     assert {row[0] for row in export(workspace, config, since="last")[1]} == {2}
 
 
+@pytest.mark.parametrize("since", [None, "last"])
+def test_before_the_first_run_there_are_no_labels_and_all_come_after_it(
+    workspace: Workspace, config: Config, since: str | None
+) -> None:
+    for dataset in (workspace.predictions, workspace.failures):
+        dataset.rename(workspace.root / f"{dataset.name}.away")
+    done, rows = export(workspace, config, since=since)
+    assert (done.photos, rows) == (0, [])
+    for dataset in (workspace.predictions, workspace.failures):
+        (workspace.root / f"{dataset.name}.away").rename(dataset)
+    assert export(workspace, config, since=since)[1] == NOW
+
+
 def test_an_empty_catalogue_withdraws_nothing(workspace: Workspace, config: Config) -> None:
     export(workspace, config, since="last")
     write_catalogue(workspace, [])

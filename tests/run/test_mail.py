@@ -16,7 +16,7 @@ from geotag_batch.run.mail import mail_text, report_run, troubles_of
 from geotag_batch.run.stop import signals_as_exits
 from geotag_batch.run.watch import Watch
 from geotag_batch.workspace import Workspace
-from geotag_batch.write.runs import RunRecord
+from geotag_batch.write.runs import RunRecord, write_run_record
 from jobs.cli import cli
 from tests.builders import RUN_1, RUN_2
 from tests.data import write_run
@@ -91,6 +91,16 @@ def test_a_good_night_is_no_trouble_but_after_a_killed_one_or_with_a_full_disk_i
     left = replace(good, run_id=RUN_1, pending=10**12)
     (trouble,) = troubles_of(workspace, left)
     assert "the next run would refuse to start" in trouble
+
+
+def test_no_other_run_goes_on_with_an_import(workspace: Workspace) -> None:
+    record = write_run(workspace, RUN_1, "running", command="import", encoder_id="a", options={"files": "/a/b.jsonl"})
+    for ended in (record, replace(record, status="stopped", exit_code=143, stop_reason="by SIGTERM")):
+        write_run_record(workspace, ended)
+        text = " ".join(report_run(workspace, RUN_1).replace("\\\n", "").split())
+        assert "No other run goes on with an import: start it again" in text
+        assert "the next run goes on" not in text
+        assert text.endswith(f"geotag embeddings import -C {workspace.root} /a/b.jsonl --encoder a")
 
 
 def test_a_run_that_is_not_on_record_is_an_error_that_says_so(workspace: Workspace) -> None:

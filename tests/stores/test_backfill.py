@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import logging
 import subprocess
 import sys
 from collections.abc import Callable
@@ -201,3 +202,19 @@ def test_scratch_of_two_buckets_is_apart(tmp_path: Path, bucket: str) -> None:
     one, two = (Workspace(location(url)) for url in (f"s3://{bucket}/x", f"s3://{bucket}/y/x"))
     assert one.scratch != two.scratch
     assert one.scratch.is_relative_to(tmp_path / "scratch")
+
+
+def test_a_run_over_a_bucket_is_told_by_mail_and_metrics_though_no_disk_is_there_to_fill(
+    archive: Callable[[int], Archive], server: Server, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("handlers", "propagate", "level"):  # undone after the test
+        monkeypatch.setattr(logging.getLogger("geotag"), name, getattr(logging.getLogger("geotag"), name))
+    stored = Stored(server, bucket, archive(5).workspace.root)
+    metrics = tmp_path / "geotag.prom"
+    options = ["-C", stored.url, "--metrics-file", str(metrics)]
+    done = CliRunner().invoke(cli, ["backfill", *options, "--limit", "4", "--summary", "mail"])
+    assert (done.exit_code, done.stdout.splitlines()[0]) == (0, f"geotag backfill in {stored.url}: done so far")
+    assert "\ngeotag_run_photos{" in metrics.read_text(encoding="utf-8")
+    assert CliRunner().invoke(cli, ["status", *options]).exit_code == 0
+    written = metrics.read_text(encoding="utf-8")
+    assert ("\ngeotag_archive_photos{" in written, "disk_free" in written) == (True, False)

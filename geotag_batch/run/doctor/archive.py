@@ -16,7 +16,7 @@ from geotag_batch.run.doctor.check import Check, ok, problem, warning
 from geotag_batch.run.ending import as_it_is, reason_of
 from geotag_batch.run.lock import is_locked
 from geotag_batch.workspace import Workspace
-from geotag_batch.write.runs import read_run_records, run_time, utc_now
+from geotag_batch.write.runs import read_run_records, run_ids, run_time, utc_now
 from geotag_batch.write.views import views_are_stale
 
 __all__ = ["examine_catalogue", "examine_clock", "examine_head", "examine_images", "examine_runs", "examine_views"]
@@ -84,7 +84,7 @@ def examine_clock(workspace: Workspace) -> Iterator[Check]:
     """Compare the clock with the last run's."""
     now, zone = utc_now(), time.strftime("%Z")
     seen = f"{now:%Y-%m-%d %H:%M:%S} UTC, local zone {zone}"
-    last = max((run_time(path.stem) for path in workspace.runs.glob("[0-9]*Z-*.json")), default=None)
+    last = max(map(run_time, run_ids(workspace)), default=None)
     made = datetime.fromtimestamp(workspace.config_file.stat().st_mtime, UTC).replace(tzinfo=None)
     for what, when in (("the last run began at", last), ("geotag.toml was written at", made)):
         if when is not None and when > now + _AHEAD:
@@ -107,7 +107,9 @@ def examine_runs(workspace: Workspace) -> Iterator[Check]:
     if not records:
         yield ok("runs", "none yet")
     elif records[-1].run_id in killed:
-        to_do = "look for the cause (journalctl -k); the next run goes on, `geotag verify --repair` marks it"
+        to_do = (
+            "look for the cause (journalctl -k); `geotag report` says how to go on, `geotag verify --repair` marks it"
+        )
         yield warning("runs", f"the last one, {records[-1].run_id}, was killed", to_do)
     elif records[-1].status == "failed":
         last = records[-1]

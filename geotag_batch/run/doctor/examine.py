@@ -6,8 +6,9 @@ from pathlib import Path
 
 from geotag_batch.config import Config, load_config
 from geotag_batch.errors import ConfigError
+from geotag_batch.locations import StorePath, location
 from geotag_batch.run.doctor import archive, engines, machine, storage
-from geotag_batch.run.doctor.check import Check, failed, make, ok, warning
+from geotag_batch.run.doctor.check import Check, failed, make, ok, problem, warning
 from geotag_batch.workspace import Workspace
 
 __all__ = ["examine", "exit_code"]
@@ -15,7 +16,7 @@ __all__ = ["examine", "exit_code"]
 _ORDER = (70, 4, 3, 5)  # of several problems, which one the exit code is of: the one that most others follow from
 
 
-def examine(folder: Path | None) -> Iterator[Check]:
+def examine(folder: str | Path | None) -> Iterator[Check]:
     """Yield what is found about this machine and the workspace in `folder`, one check after the other.
 
     None is the current folder, which then need not be a workspace. Nothing is raised; nothing that exists is changed.
@@ -56,10 +57,17 @@ _OF_CONFIGURED = {
 }
 
 
-def _open(folder: Path | None) -> tuple[Workspace | None, Config | None, list[Check]]:
+def _open(folder: str | Path | None) -> tuple[Workspace | None, Config | None, list[Check]]:
     """Return the workspace, its configuration (outside of one the defaults, None if it is wrong), and what to say."""
     try:
-        workspace = Workspace.find(folder or Path())
+        place = location(folder or Path())
+        if isinstance(place, StorePath):
+            seen, to_do = (
+                f"{place} is in an object store, and the doctor looks at folders",
+                "`geotag plan` tries it out",
+            )
+            return None, None, [problem("workspace", seen, to_do, ConfigError.exit_code)]
+        workspace = Workspace.find(place)
     except ConfigError as error:
         if folder is None:
             to_do = "`geotag init` makes one, -C names one; the machine was looked at for the defaults"

@@ -107,6 +107,12 @@ def test_images_that_are_not_where_the_template_says_are_found_before_a_night_is
     assert "0 of 3 photos looked for have their image; photo 1: 1.jpeg: no such file" in checks["images"]["seen"]
 
 
+@pytest.mark.parametrize(("url", "seen"), [("s3://bucket/a", "s3://bucket/a is in an object"), ("gs://b/a", "not sup")])
+def test_a_bucket_is_not_taken_for_a_folder(url: str, seen: str) -> None:
+    code, checks = doctor("-C", url)
+    assert (code, checks["workspace"]["level"], seen in checks["workspace"]["seen"]) == (3, "problem", True)
+
+
 def test_a_named_folder_must_be_a_workspace(tmp_path: Path) -> None:
     code, checks = doctor("-C", str(tmp_path))
     assert (code, checks["workspace"]["level"], "torch" in checks) == (3, "problem", False)
