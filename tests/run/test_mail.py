@@ -4,7 +4,7 @@ import os
 import shlex
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,6 +67,17 @@ def test_an_errors_hint_is_what_to_do_next(workspace: Workspace) -> None:
     assert watch.summary("short") == ""
 
 
+@pytest.fixture
+def usual_signals() -> Iterator[None]:
+    """Let signals do what they do in a process of the command's own, whatever took them in this one."""
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
+    terminate = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGTERM, terminate)
+
+
+@pytest.mark.usefixtures("usual_signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_before_the_run_began_is_told_as_that(workspace: Workspace, number: signal.Signals) -> None:
     watch = Watch(workspace, "backfill", None)
