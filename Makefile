@@ -30,7 +30,7 @@ check: $(INSTALLED) ## lint, formatting, types, import directions, known vulnera
 	$(BIN)/python -m tests.audit
 
 test: $(INSTALLED) ## all tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4
 
 test-faults: $(INSTALLED) ## inject every fault into the installed job and write docs/reliability.md
 	$(BIN)/python -m tests.faults

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from geotag_batch.config import default_toml
 from geotag_batch.workspace import Workspace
@@ -16,6 +17,22 @@ if TYPE_CHECKING:
 
 settings.register_profile("unhurried", deadline=None)  # how long a case takes says how busy the machine is
 settings.load_profile("unhurried")
+
+
+_CLUSTER = ("tests/run/test_engines.py", "tests/stores/test_cluster.py")
+"""What needs a Ray cluster: one process has it, since two on a machine take each other's nodes for theirs."""
+
+
+class _OneCluster(LoadScopeScheduling):  # type: ignore[misc]
+    """Hands out test by test, and the tests of a cluster together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "cluster" if nodeid.startswith(_CLUSTER) else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:  # noqa: ANN401
+    """Take the place of `--dist loadgroup`, whose marks pytest 9 does not let through."""
+    return _OneCluster(config, log)
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +55,7 @@ def cluster_server() -> Iterator["Server"]:
 
 @pytest.fixture(scope="session")
 def cluster(cluster_server: "Server") -> Iterator[Any]:
-    """Return a Ray cluster of one node with two cores, which all tests in the group "ray" share."""
+    """Return a Ray cluster of one node with two cores, which all tests that need one share."""
     from tests.run.ray_cluster import ray_cluster  # noqa: PLC0415
     from tests.stores.server import environment  # noqa: PLC0415
 

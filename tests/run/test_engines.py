@@ -31,7 +31,7 @@ from tests.heads import make_head
 from tests.run.conftest import Archive
 from tests.run.processes import wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = pytest.mark.slow
 
 Make = Callable[[int], Archive]
 LOCAL = EngineOptions()

@@ -22,7 +22,7 @@ from tests.builders import RUN_1
 from tests.run.conftest import Archive
 from tests.stores.server import Server
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="session")
